@@ -1,0 +1,66 @@
+"""TCP ports on the loopback address: is one free, who has it, which one to take instead."""
+
+import socket
+from collections.abc import Callable
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
+
+from local_airflow.errors import LocalAirflowError
+
+LOOPBACK = "127.0.0.1"
+HIGHEST = 65535
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on `port` of the loopback address now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
+        # As servers do: a connection of the last minute does not block the port.
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def any_free() -> int:
+    """Return a port that the system says is free."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
+        candidate.bind((LOOPBACK, 0))
+        port: int = candidate.getsockname()[1]
+    return port
+
+
+def next_free(port: int, free: Callable[[int], bool] = is_free) -> int | None:
+    """Return the first free port above `port`, or None when there is none."""
+    return next((candidate for candidate in range(port + 1, HIGHEST + 1) if free(candidate)), None)
+
+
+def listener(port: int) -> str | None:
+    """Name the program that listens on `port`, as far as this user may see it: `python3 (process 4711)`."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:  # macOS shows other processes' connections to root alone
+        return None
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            try:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+            except psutil.NoSuchProcess:
+                return None
+    return None
+
+
+def in_use_message(purpose: str, port: int, holder: str | None, instead: str | None) -> str:
+    """Say that `port` is taken, by whom, and what to type instead."""
+    by = holder or "another program"
+    cure = f"Type: {instead}" if instead else "End that program first."
+    return f"Port {port}, meant for {purpose}, is in use by {by}. {cure}"
+
+
+def require_free(port: int, purpose: str, instead: Callable[[int], str]) -> None:
+    """Raise LocalAirflowError when `port` is taken; `instead` writes the command for a free one."""
+    if is_free(port):
+        return
+    offer = next_free(port)
+    raise LocalAirflowError(in_use_message(purpose, port, listener(port), instead(offer) if offer else None))
