@@ -105,16 +105,8 @@ def kept_secrets(config: Config) -> Secrets | None:
 
 
 def client_environment(endpoint_url: str) -> dict[str, str]:
-    """Return what makes any AWS client use the endpoint, and only the endpoint."""
-    return {
-        "AWS_ENDPOINT_URL": endpoint_url,
-        "AWS_DEFAULT_REGION": REGION,
-        **CREDENTIALS,
-        # Whatever account this user is logged in to, nothing here can reach it.
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
+    """Return the four variables that make any AWS client use the endpoint."""
+    return {"AWS_ENDPOINT_URL": endpoint_url, "AWS_DEFAULT_REGION": REGION, **CREDENTIALS}
 
 
 def clean_environment(inherited: Mapping[str, str], root: Path) -> dict[str, str]:
@@ -130,6 +122,10 @@ def clean_environment(inherited: Mapping[str, str], root: Path) -> dict[str, str
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]),
         "PYTHONPATH": os.pathsep.join([str(root / "include"), str(root)]),
         "PYTHONUNBUFFERED": "1",
+        # Whatever account this user is logged in to, nothing here can reach it.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": f"{inherited['NO_PROXY']},{loopback}" if inherited.get("NO_PROXY") else loopback,
         "no_proxy": f"{inherited['no_proxy']},{loopback}" if inherited.get("no_proxy") else loopback,
     }

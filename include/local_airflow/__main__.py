@@ -1,0 +1,159 @@
+"""The commands `python -m local_airflow up|down|status|password|demo`, which `make` calls."""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from local_airflow import demo, endpoint, system
+from local_airflow.endpoint import LocalEndpoint
+from local_airflow.errors import LocalAirflowError
+from local_airflow.measures import Measures
+from local_airflow.settings import USER
+from local_airflow.system import LocalAirflow, only_one
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def say(text: str) -> None:
+    """Print for the person at the terminal, at once."""
+    print(text, flush=True)  # noqa: T201  this is the command's output
+
+
+def settings_of_run(text: str) -> dict[str, Any]:
+    """Read the JSON object given as a run's settings."""
+    value = json.loads(text)
+    if isinstance(value, dict):
+        return value
+    raise ValueError(text)
+
+
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="local_airflow", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--home", type=Path, default=ROOT / ".local" / "airflow", help="where its state lies")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (("up", "start the system and leave it running"), ("demo", "run one day of flights_daily")):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--port", type=int, default=system.DEFAULT_PORT, help="of Airflow's UI and REST API")
+        command.add_argument("--endpoint-port", type=int, default=endpoint.DEFAULT_PORT, help="of the EMR endpoint")
+        if name == "demo":
+            command.add_argument("--date", default="2013-01-15", help="a day of 2013")
+            command.add_argument("--conf", type=settings_of_run, help="the run's settings, a JSON object")
+    commands.add_parser("down", help="stop the system, and only it")
+    commands.add_parser("status", help="say what runs")
+    commands.add_parser("password", help=f"print the password of the user {USER}")
+    return parser.parse_args(words)
+
+
+class Local:
+    """Airflow and its endpoint together, as the commands use them."""
+
+    def __init__(self, home: Path, port: int, endpoint_port: int) -> None:
+        self.endpoint = LocalEndpoint(home, ROOT, endpoint_port)
+        self.airflow = LocalAirflow(home, ROOT, port, endpoint_url=self.endpoint.url)
+
+    def start(self, days: str) -> None:
+        """Start what does not run, with the raw flights of `days` in S3, and say what was done."""
+        began = time.monotonic()
+        started = self.endpoint.start()
+        self.airflow.endpoint_url = self.endpoint.url
+        if started:
+            say(f"EMR endpoint started at {self.endpoint.url}")
+        else:
+            say(f"EMR endpoint answers at {self.endpoint.url}")
+        Measures(self.endpoint.url).create_buckets(*demo.BUCKETS)
+        seeding = demo.start_seeding(ROOT, self.endpoint.url, days)
+        try:
+            say("Airflow is starting ..." if not self.airflow.alive() else f"Airflow runs at {self.airflow.url}")
+            started = self.airflow.start()
+        finally:
+            seeded = demo.finish_seeding(seeding)
+        if seeded:
+            say(seeded)
+        if started:
+            say(f"Airflow started at {self.airflow.url}; all is up after {time.monotonic() - began:.0f} s")
+
+    def stop(self, *, endpoint: bool = True) -> None:
+        """End Airflow, and the endpoint too if asked for; raise LocalAirflowError when something would not end."""
+        survivors = self.airflow.stop()
+        survivors += self.endpoint.stop() if endpoint else []
+        if survivors:
+            raise LocalAirflowError(f"Would not end, even when killed: {', '.join(survivors)}")
+
+
+def up(local: Local) -> int:
+    """Start the system and say how to use it."""
+    local.start("all")
+    say(f"Open {local.airflow.url} and log in as {USER}; `make password` prints the password.")
+    say("`make down` stops it.")
+    return 0
+
+
+def run_demo(local: Local, date: str, conf: dict[str, Any] | None) -> int:
+    """Run the demo's day, then stop what was not running before."""
+    day = demo.flights_day(date)
+    airflow_was_up, endpoint_was_up = local.airflow.alive(), local.endpoint.alive()
+    try:
+        local.start(f"{day}:{day}")
+        succeeded = demo.run_day(local.airflow, local.endpoint.url, day, conf, say)
+    finally:
+        if not airflow_was_up:
+            local.stop(endpoint=not endpoint_was_up)
+    if airflow_was_up:
+        say(f"Airflow was up and still is: {local.airflow.url}, user {USER}; `make password` prints the password.")
+    else:
+        say(f"All is stopped again. To look around: `make up`, open {local.airflow.url}, log in as {USER};")
+        say("`make password` prints the password.")
+    return 0 if succeeded else 1
+
+
+def status(local: Local) -> int:
+    """Say what runs; the exit code is 0 when everything does."""
+    for name, pid in local.airflow.components().items():
+        say(f"{name:<14} {f'process {pid}' if pid else 'not running'}")
+    answering = local.endpoint.alive()
+    say(f"{'emr endpoint':<14} {local.endpoint.url if answering else 'not running'}")
+    if local.airflow.alive():
+        say(f"Airflow is at {local.airflow.url}")
+    return 0 if local.airflow.alive() and answering else 1
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command; returns its exit code: 0 done, 1 the run failed, 2 the system cannot."""
+    options = arguments(words)
+    home = options.home.absolute()
+    local = Local(
+        home, getattr(options, "port", system.DEFAULT_PORT), getattr(options, "endpoint_port", endpoint.DEFAULT_PORT)
+    )
+    try:
+        if options.command == "password":
+            say(local.airflow.password())
+            return 0
+        if options.command == "status":
+            return status(local)
+        with only_one(home):
+            if options.command == "down":
+                local.stop()
+                return 0
+            return up(local) if options.command == "up" else run_demo(local, options.date, options.conf)
+    except LocalAirflowError as error:
+        print(error, file=sys.stderr)  # noqa: T201  this is the command's output
+        return 2
+
+
+def _end(*_: object) -> None:
+    """Turn SIGTERM into an exit that cleans up."""
+    sys.exit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
+    with suppress(KeyboardInterrupt):
+        sys.exit(main(sys.argv[1:]))
+    sys.exit(128 + signal.SIGINT)
