@@ -1,0 +1,89 @@
+"""Job code in S3: uploaded once per content, under an address that its content decides.
+
+What a DAG names by a path below ``include/`` is pinned when compute is acquired: a retry runs the same bytes, and acquiring again
+takes what the file holds then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from emr_pipelines.environments import include_folder
+from emr_pipelines.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Bytes to lie in S3: ``path`` is what the DAG calls them, ``name`` is their file name there."""
+
+    path: str
+    name: str
+    content: bytes
+
+    @property
+    def key(self) -> str:
+        """The object's key: the same content always has the same one."""
+        return f"code/{hashlib.sha256(self.content).hexdigest()[:32]}/{self.name}"
+
+
+def is_address(path: str) -> bool:
+    """Whether a path already is an address in S3, taken as it is."""
+    return path.startswith("s3://")
+
+
+def source_of(path: str) -> Path:
+    """Return the file that a path below ``include/`` names.
+
+    :raises ConfigurationError: there is none, or it lies outside ``include/``.
+    """
+    folder = include_folder().resolve()
+    source = (folder / path).resolve()
+    if not source.is_relative_to(folder):
+        raise ConfigurationError(f"{path!r} leads out of {folder}: name a file below it, or an s3:// address")
+    if not source.is_file():
+        siblings = (
+            sorted(file.name for file in source.parent.glob(f"*{source.suffix}")) if source.parent.is_dir() else []
+        )
+        beside = f"; beside it are: {', '.join(siblings)}" if siblings else ""
+        raise ConfigurationError(f"There is no file {path!r} in {folder}{beside}")
+    return source
+
+
+def read_artifact(path: str) -> Artifact:
+    """Read a file below ``include/``."""
+    return Artifact(path, PurePosixPath(path).name, source_of(path).read_bytes())
+
+
+def pin(s3: Any, bucket: str, artifacts: Iterable[Artifact]) -> dict[str, str]:
+    """Upload what S3 does not hold yet; return the address of each artifact by its path.
+
+    :raises ConfigurationError: the bucket does not exist.
+    """
+    addresses: dict[str, str] = {}
+    for artifact in artifacts:
+        if artifact.path not in addresses:
+            _put_once(s3, bucket, artifact)
+            addresses[artifact.path] = f"s3://{bucket}/{artifact.key}"
+    return addresses
+
+
+def _put_once(s3: Any, bucket: str, artifact: Artifact) -> None:
+    try:
+        head = s3.head_object(Bucket=bucket, Key=artifact.key)
+        if head["ContentLength"] == len(artifact.content):
+            return
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:  # noqa: PLR2004  # HTTP's own number
+            raise
+    try:
+        s3.put_object(Bucket=bucket, Key=artifact.key, Body=artifact.content)
+    except s3.exceptions.NoSuchBucket:
+        raise ConfigurationError(
+            f"There is no bucket {bucket!r} for job code: create it, or change buckets.artifacts in the environment's file"
+        ) from None

@@ -1,0 +1,35 @@
+"""boto3 clients from Airflow's AWS connections."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from emr_pipelines.targets.base import Clients
+
+
+@lru_cache(maxsize=32)
+def clients_for(connection: str | None, region: str) -> Clients:
+    """Return the clients of an Airflow connection in a region; without a connection, of boto3's own credential chain.
+
+    Credentials, assumed roles and session tags are the amazon provider's work (``AwsBaseHook``). Clients are made once per
+    process: boto3's are safe to share between threads.
+    """
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+    from botocore.config import Config
+
+    def factory(retries: Any) -> Any:
+        config = Config(retries=retries, connect_timeout=10, read_timeout=60)
+
+        @lru_cache(maxsize=16)
+        def client(service: str) -> Any:
+            return AwsBaseHook(
+                aws_conn_id=connection, region_name=region, client_type=service, config=config
+            ).get_conn()
+
+        return client
+
+    return Clients(
+        repeating=factory({"mode": "adaptive", "total_max_attempts": 10}),
+        once=factory({"total_max_attempts": 1}),
+    )

@@ -1,0 +1,37 @@
+"""Every error that this package raises on purpose.
+
+    EmrPipelinesError
+    ├── ConfigurationError      an environment, profile, job or pipeline that cannot work: raised when a DAG is parsed
+    ├── ComputeError            compute that could not be created, or ended before its work did
+    │   └── ComputeReleasedError     a job asks for compute that has already ended
+    └── JobError                a job run that did not succeed
+        └── JobDeadlineError the job run was cancelled because its time was up
+
+Each message is for the person at 3 a.m.: the cause first, then what still runs and costs, then what to do.
+"""
+
+from __future__ import annotations
+
+
+class EmrPipelinesError(Exception):
+    """The root of everything raised on purpose here."""
+
+
+class ConfigurationError(EmrPipelinesError):
+    """An environment, profile, job or pipeline that cannot work. Seen as a DAG import error."""
+
+
+class ComputeError(EmrPipelinesError):
+    """Compute could not be created, or it ended before its work did."""
+
+
+class ComputeReleasedError(ComputeError):
+    """A job asks for compute that has already ended; only acquiring again helps."""
+
+
+class JobError(EmrPipelinesError):
+    """A job run did not succeed."""
+
+
+class JobDeadlineError(JobError):
+    """A job run was cancelled because it ran longer than its task's ``execution_timeout``."""

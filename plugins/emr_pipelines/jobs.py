@@ -1,0 +1,162 @@
+"""What to run: typed job specifications, checked when a DAG is parsed.
+
+A job is data. It knows no AWS service: the target it runs on turns it into a step or a job run. Every text may hold Airflow
+templates (``{{ data_interval_start | ds }}``), rendered before the job is submitted.
+
+A ``script``, ``file`` or ``jar`` is a path below ``include/``, uploaded once per content, or an ``s3://`` address taken as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from emr_pipelines.errors import ConfigurationError
+
+Engine = Literal["spark", "hive", "command"]
+"""What a job needs from compute: Apache Spark, Apache Hive, or a shell on the primary node of a cluster."""
+
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+
+
+class _Specification(BaseModel):
+    """What all jobs share: they are frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    engine: ClassVar[Engine]
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise ConfigurationError(_say(type(self).__name__, error)) from None
+
+    def code(self) -> tuple[str, ...]:
+        """Return the paths and addresses of everything that must lie in S3 before the job can run."""
+        return ()
+
+    def engines(self) -> tuple[Engine, ...]:
+        """Return the engines that can run this job, the preferred one first."""
+        return (self.engine,)
+
+    def engine_on(self, offered: frozenset[Engine]) -> Engine:
+        """Return the preferred engine among those that a target offers.
+
+        :raises ConfigurationError: it offers none that can run this job.
+        """
+        for engine in self.engines():
+            if engine in offered:
+                return engine
+        raise ConfigurationError(f"needs {' or '.join(self.engines())}, and it has: {', '.join(sorted(offered))}")
+
+
+class SparkJob(_Specification):
+    """A Spark application: a Python script, or a jar with its ``main_class``."""
+
+    engine: ClassVar[Engine] = "spark"
+    kind: Literal["spark"] = "spark"
+    script: str = Field(min_length=1)
+    args: tuple[str, ...] = ()
+    main_class: str | None = None
+    conf: dict[str, str] = {}
+    py_files: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    jars: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _jar_names_its_class(self) -> Self:
+        if self.script.endswith(".jar") and not self.main_class:
+            raise ValueError(f"{self.script!r} is a jar: say which class to run with main_class=")
+        return self
+
+    def code(self) -> tuple[str, ...]:
+        """Return the script and everything shipped with it."""
+        return (self.script, *self.py_files, *self.files, *self.jars)
+
+
+class SparkSqlJob(_Specification):
+    """A file of Spark SQL; ``${name}`` in it is replaced by the variable of that name."""
+
+    engine: ClassVar[Engine] = "spark"
+    kind: Literal["spark_sql"] = "spark_sql"
+    script: str = Field(min_length=1)
+    variables: dict[str, str] = {}
+    conf: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _names_are_names(self) -> Self:
+        _check_names(self.variables)
+        return self
+
+    def code(self) -> tuple[str, ...]:
+        """Return the script."""
+        return (self.script,)
+
+
+class HiveJob(_Specification):
+    """A file of HiveQL; ``${name}`` in it is replaced by the variable of that name.
+
+    ``spark_sql=True`` states that the script is also valid Spark SQL, so that it may run where there is no Hive.
+    """
+
+    engine: ClassVar[Engine] = "hive"
+    kind: Literal["hive"] = "hive"
+    script: str = Field(min_length=1)
+    variables: dict[str, str] = {}
+    conf: dict[str, str] = {}
+    spark_sql: bool = False
+
+    @model_validator(mode="after")
+    def _names_are_names(self) -> Self:
+        _check_names(self.variables)
+        return self
+
+    def code(self) -> tuple[str, ...]:
+        """Return the script."""
+        return (self.script,)
+
+    def engines(self) -> tuple[Engine, ...]:
+        """Return Hive, and Spark where the script may run as Spark SQL."""
+        return ("hive", "spark") if self.spark_sql else ("hive",)
+
+
+class CommandJob(_Specification):
+    """A command on the primary node of a cluster, as one list of words: ``["bash", "-c", "hadoop fs -ls /"]``."""
+
+    engine: ClassVar[Engine] = "command"
+    kind: Literal["command"] = "command"
+    command: tuple[str, ...] = Field(min_length=1)
+
+
+Job = Annotated[SparkJob | SparkSqlJob | HiveJob | CommandJob, Field(discriminator="kind")]
+"""Any job; the field ``kind`` says which."""
+
+_ANY_JOB: TypeAdapter[SparkJob | SparkSqlJob | HiveJob | CommandJob] = TypeAdapter(Job)
+
+
+def job_from(value: dict[str, Any]) -> Job:
+    """Rebuild a job from what ``model_dump(mode="json")`` gave, after its templates were rendered.
+
+    :raises ConfigurationError: the rendered values make no valid job.
+    """
+    try:
+        return _ANY_JOB.validate_python(value)
+    except ValidationError as error:
+        raise ConfigurationError(_say("The rendered job", error)) from None
+
+
+def _check_names(variables: dict[str, str]) -> None:
+    for name in variables:
+        if not _VARIABLE_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no variable name: use letters, digits, dots and underscores")
+
+
+def _say(subject: str, error: ValidationError) -> str:
+    """Put pydantic's findings into one sentence each, without its addresses of documentation."""
+    findings = []
+    for finding in error.errors(include_url=False):
+        where = ".".join(str(part) for part in finding["loc"])
+        findings.append(f"{where}: {finding['msg']}" if where else finding["msg"])
+    return f"{subject} is not valid: {'; '.join(findings)}"

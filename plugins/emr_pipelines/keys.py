@@ -1,0 +1,196 @@
+"""Who asks for what: deployments, leases, keys, and what to do about a job run that may exist already.
+
+Everything here is pure: the same question gets the same answer on every machine, before anything was created.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any, Self
+
+LONGEST_NAME = 64
+"""Characters in a name: the shortest limit of the three services (EMR Serverless and EMR on EKS StartJobRun, ``name``)."""
+
+_DIGITS = 16
+"""Hexadecimal digits of a lease or key: 64 bits, so that a million of them collide with a chance below one in ten million."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The identity of one run's claim on compute, known before anything is created.
+
+    The same deployment, DAG, run and task group always give the same ``id``: compute is found and released by it.
+    """
+
+    deployment: str
+    dag_id: str
+    run_id: str
+    group_id: str
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits, the first part of every name."""
+        return _digest(self.deployment, self.dag_id, self.run_id, self.group_id)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The full identity, as the tags that compute carries. Values are cut to the 256 characters that AWS allows."""
+        identity = {
+            "emr-pipelines:deployment": self.deployment,
+            "emr-pipelines:lease": self.id,
+            "emr-pipelines:dag": self.dag_id,
+            "emr-pipelines:run": self.run_id,
+            "emr-pipelines:group": self.group_id,
+        }
+        return {name: _taggable(value) for name, value in identity.items()}
+
+
+@dataclass(frozen=True)
+class Key:
+    """The identity of one job run: a task of a leased run, and the nonce that its task state store keeps."""
+
+    lease: Lease
+    task_id: str
+    map_index: int
+    nonce: str
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits, the second part of the job run's name, and its client token where a service takes one."""
+        return _digest(
+            self.lease.deployment, self.lease.dag_id, self.lease.run_id, self.task_id, str(self.map_index), self.nonce
+        )
+
+    @property
+    def name(self) -> str:
+        """The job run's name, ``<lease>-<key>-<task>``."""
+        return name_of(self.lease.id, self.id, self.task_id)
+
+
+def name_of(*parts: str) -> str:
+    """Join identity and words into a name of at most 64 safe characters; the identity comes first and is never cut."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(parts))[:LONGEST_NAME].rstrip("-.")
+
+
+def prefix_of(*parts: str) -> str:
+    """Return how the name of everything that carries this identity begins."""
+    return "-".join(parts) + "-"
+
+
+def fingerprint(work: dict[str, Any]) -> str:
+    """Hash what a job run would do: its code's content addresses, arguments and settings (any JSON value)."""
+    return _digest(json.dumps(work, sort_keys=True))
+
+
+def _digest(*parts: str) -> str:
+    # JSON keeps ("a", "bc") and ("ab", "c") apart.
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGITS]
+
+
+def _taggable(value: str) -> str:
+    """Keep what EMR's tags allow: letters, digits, spaces and ``+-=._:/@``, at most 256 characters."""
+    return re.sub(r"[^\w +\-=.:/@]", "_", value)[:256]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a task remembers of its job run, in Airflow's task state store: it survives retries and clears."""
+
+    nonce: str
+    generation: int
+    max_tries: int
+    clear_number: int
+    fingerprint: str
+    compute: dict[str, str]
+    written_at: float
+    job_run: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON value that the store keeps."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self | None:
+        """Read what the store kept; ``None`` when there is nothing, or nothing that this version wrote."""
+        if not isinstance(value, dict):
+            return None
+        try:
+            return cls(**value)
+        except TypeError:
+            return None
+
+    def on(self, compute: dict[str, str], now: float) -> Record:
+        """Return this record as it is to be written before a submit: on which compute, and when (seconds since 1970)."""
+        return replace(self, compute=compute, written_at=now)
+
+    def with_run(self, job_run: str) -> Record:
+        """Return this record, knowing the id of its job run."""
+        return replace(self, job_run=job_run)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What this execution of the task knows of itself, besides its record.
+
+    ``max_tries`` rises on a clear of a finished or deferred task and never on a retry; ``clear_number`` rises when any task of
+    the run is cleared, and is all that a clear of a running task leaves behind (``airflow.models.taskinstance.clear_task_instances``).
+    """
+
+    max_tries: int
+    clear_number: int
+    fingerprint: str
+
+
+class Standing(StrEnum):
+    """How the recorded job run stands, as far as the next step is concerned."""
+
+    ABSENT = "absent"
+    LIVE = "live"
+    SUCCEEDED = "succeeded"
+    ENDED = "ended"
+
+
+class Action(StrEnum):
+    """What to do about a job run."""
+
+    SUBMIT = "submit"
+    """Submit under the recorded key: nothing was ever started under it."""
+    ADOPT = "adopt"
+    """Wait for the live job run."""
+    RETURN = "return"
+    """The job run already succeeded: report that."""
+    RENEW = "renew"
+    """Begin a new generation: cancel whatever the older one left alive, then submit under a new key."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do, and why, in words for the task's log."""
+
+    action: Action
+    reason: str
+
+
+def decide(record: Record | None, attempt: Attempt, standing: Standing) -> Decision:
+    """Decide what this execution of a task does about its job run. Pure: ``docs/reliability.md`` holds it as a table."""
+    if record is None:
+        return Decision(Action.RENEW, "first execution of this task")
+    if record.max_tries != attempt.max_tries:
+        return Decision(Action.RENEW, "the task was cleared")
+    if standing is Standing.ENDED:
+        return Decision(Action.RENEW, "the earlier job run did not succeed")
+    if standing is Standing.ABSENT:
+        if record.fingerprint != attempt.fingerprint:
+            return Decision(Action.RENEW, "the job changed before anything was started")
+        return Decision(Action.SUBMIT, "nothing was started under the recorded key")
+    if record.fingerprint != attempt.fingerprint:
+        return Decision(Action.RENEW, "the job changed since the earlier job run")
+    if standing is Standing.LIVE:
+        return Decision(Action.ADOPT, "the job run of an earlier execution is still alive")
+    if record.clear_number != attempt.clear_number:
+        return Decision(Action.RENEW, "the task was cleared while it ran, and its job run has ended since")
+    return Decision(Action.RETURN, "the job run of an earlier execution succeeded")

@@ -1,0 +1,324 @@
+"""The tasks that a pipeline is made of: run a job, check data."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from emr_pipelines import failures, quality
+from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
+from emr_pipelines.clients import clients_for
+from emr_pipelines.errors import ComputeReleasedError, JobDeadlineError, JobError
+from emr_pipelines.jobs import Job, SparkJob, job_from
+from emr_pipelines.keys import Action, Attempt, Key, Record, Standing, decide, fingerprint
+from emr_pipelines.links import LINKS, show_links
+from emr_pipelines.membership import Run, membership_of
+from emr_pipelines.targets.base import Compute, JobRun, JobState, Logs, Phase, RunState
+from emr_pipelines.targets.once import LISTING_LAG
+from emr_pipelines.watching import JobRunTrigger, job_state_of, target_of, wait_briefly
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_RECORD = "emr_job_run"
+"""Key of the record in Airflow's task state store."""
+
+_CANCEL_SECONDS = 180.0
+_LOG_SECONDS = 60.0
+"""Seconds that a failing task waits for EMR to deliver logs; EMR may need some minutes, and then the message says where they will lie."""
+
+
+class EmrJobOperator(BaseOperator):
+    """Runs a job, once, on the compute that its pipeline acquired; its XCom names the compute and the job run.
+
+    :param job: what to run; its texts may hold templates.
+    """
+
+    template_fields = ("job",)
+    template_fields_renderers = {"job": "json"}  # noqa: RUF012  # Airflow's convention
+    operator_extra_links = LINKS
+    ui_color = "#f5e6d8"
+
+    def __init__(self, *, job: Job | dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        membership_of(self)
+        specification = job_from(job) if isinstance(job, dict) else job
+        for path in specification.code():
+            if not is_address(path):
+                source_of(path)
+        self.job: dict[str, Any] = specification.model_dump(mode="json")
+        self._running: tuple[Compute, str] | None = None
+
+    def code_paths(self) -> list[str]:
+        """List what the job needs in S3 and the DAG names by a path below ``include/``."""
+        return [path for path in job_from(self.job).code() if not is_address(path)]
+
+    def artifact(self, path: str) -> Artifact:
+        """Read one of them."""
+        return read_artifact(path)
+
+    def execute(self, context: Context) -> Any:
+        """Start the job run, or adopt the one that an earlier execution started, and wait for its end."""
+        run = Run.of(context)
+        try:
+            compute, job_run, submitted_at = self._start(run)
+        except ComputeReleasedError as error:
+            # A retry cannot help: acquire runs again only when it is cleared.
+            raise AirflowFailException(str(error)) from error
+        self._running = (compute, job_run)
+        show_links(context, target_of(compute).links(compute, job_run))
+        state = wait_briefly(lambda: job_state_of(compute, job_run), lambda state: state.state.ended)
+        if not state.state.ended:
+            deadline = submitted_at + self.execution_timeout.total_seconds() if self.execution_timeout else None
+            self.log.info("Job run %s is %s; waiting deferred", job_run, state.state)
+            self.defer(
+                trigger=JobRunTrigger(compute.to_json(), job_run, deadline),
+                method_name="resume",
+                kwargs={"compute": compute.to_json(), "job_run": job_run},
+            )
+        return self._ended(context, compute, job_run, state)
+
+    def resume(self, context: Context, event: dict[str, Any], compute: dict[str, str], job_run: str) -> Any:
+        """Go on after a deferred wait."""
+        where = Compute.from_json(compute)
+        self._running = (where, job_run)
+        if event.get("deadline"):
+            target_of(where).cancel(where, job_run)
+            raise JobDeadlineError(
+                f"Job run {job_run} ran longer than this task's execution_timeout of {self.execution_timeout} and was cancelled.\n"
+                f"{where.id} runs until release. {self._retry(context)}"
+            )
+        if "error" in event:
+            raise JobError(
+                f"{event['error']}: job run {job_run} could not be looked at. It still runs on {where.id}; a retry of this task adopts it."
+            )
+        return self._ended(context, where, job_run, job_state_of(where, job_run))
+
+    def on_kill(self) -> None:
+        """Cancel the job run: whoever ends the task means the job."""
+        if self._running:
+            compute, job_run = self._running
+            target_of(compute).cancel(compute, job_run)
+            self.log.info("Cancelled job run %s on %s", job_run, compute.id)
+
+    def succeeded(self, run: Run, compute: Compute, job_run: str) -> Any:
+        """Return the task's XCom after a success."""
+        del run
+        return {"compute": compute.id, "job_run": job_run}
+
+    def prepare(self, run: Run, code: Mapping[str, str], key: Key) -> Job:
+        """Return the job to submit under a key."""
+        del run, code, key
+        return job_from(self.job)
+
+    def _start(self, run: Run) -> tuple[Compute, str, float]:
+        """Submit, adopt, or find the job run; return where it is, its id, and when it was submitted."""
+        store = run.context["task_state_store"]
+        ti = run.context["ti"]
+        record = Record.from_json(store.get(_RECORD))
+        compute, code = run.acquired()
+        code |= self._pin_missing(run, compute, code)
+        attempt = Attempt(
+            max_tries=ti.max_tries,
+            clear_number=getattr(run.context["dag_run"], "clear_number", None) or 0,
+            fingerprint=fingerprint({"job": self.job, "code": [code[path] for path in self.code_paths()]}),
+        )
+        standing, existing = self._standing(run, record)
+        decision = decide(record, attempt, standing)
+        self.log.info("Decision: %s, because %s", decision.action, decision.reason)
+        if record and existing and decision.action in (Action.ADOPT, Action.RETURN):
+            return Compute.from_json(record.compute), existing, record.written_at
+        if decision.action is Action.RENEW:
+            self._cancel_older(record, standing, existing)
+            generation = record.generation + 1 if record else 1
+            record = Record(
+                secrets.token_hex(8),
+                generation,
+                attempt.max_tries,
+                attempt.clear_number,
+                attempt.fingerprint,
+                compute.to_json(),
+                time.time(),
+            )
+        assert record is not None
+        record = record.on(compute.to_json(), time.time())
+        store.set(_RECORD, record.to_json())
+        started = self._submit(run, compute, code, record)
+        store.set(_RECORD, record.with_run(started.id).to_json())
+        self.log.info("Started job run %s (%s) on %s", started.id, started.name, compute.id)
+        return compute, started.id, record.written_at
+
+    def _submit(self, run: Run, compute: Compute, code: Mapping[str, str], record: Record) -> JobRun:
+        key = self._key(run, record)
+        job = self.prepare(run, code, key)
+        addresses = {path: code.get(path, path) for path in job.code()}
+        return target_of(compute).submit(compute, job, addresses, key)
+
+    def _key(self, run: Run, record: Record) -> Key:
+        ti = run.context["ti"]
+        return Key(run.lease, ti.task_id, ti.map_index if ti.map_index is not None else -1, record.nonce)
+
+    def _standing(self, run: Run, record: Record | None) -> tuple[Standing, str | None]:
+        """Ask how the recorded job run stands, and under which id the service knows it."""
+        if record is None:
+            return Standing.ABSENT, None
+        compute = Compute.from_json(record.compute)
+        if record.job_run:
+            return _standing_of(job_state_of(compute, record.job_run)), record.job_run
+        found = self._find_until_lag_passed(compute, self._key(run, record), record.written_at)
+        return (_standing_of(found.state), found.id) if found else (Standing.ABSENT, None)
+
+    def _find_until_lag_passed(self, compute: Compute, key: Key, since: float) -> JobRun | None:
+        target = target_of(compute)
+        while (found := target.find(compute, key)) is None and time.time() - since < LISTING_LAG:
+            time.sleep(1.0)
+        return found
+
+    def _cancel_older(self, record: Record | None, standing: Standing, existing: str | None) -> None:
+        """End what an older generation left alive before the next one starts."""
+        if record is None or existing is None or standing is not Standing.LIVE:
+            return
+        compute = Compute.from_json(record.compute)
+        self.log.info("Cancelling job run %s of generation %s", existing, record.generation)
+        target_of(compute).cancel(compute, existing)
+        state = wait_briefly(lambda: job_state_of(compute, existing), lambda state: state.state.ended, _CANCEL_SECONDS)
+        if not state.state.ended:
+            raise JobError(
+                f"Job run {existing} of an earlier execution is still {state.state} {_CANCEL_SECONDS:.0f} s after it was cancelled. It costs; a retry waits for it again."
+            )
+
+    def _pin_missing(self, run: Run, compute: Compute, code: Mapping[str, str]) -> dict[str, str]:
+        """Upload what acquire could not know of: the code of a mapped task."""
+        missing = [self.artifact(path) for path in self.code_paths() if path not in code]
+        if not missing:
+            return {}
+        profile = run.environment.profile(compute.profile)
+        return pin(
+            clients_for(profile.connection, profile.region).repeating("s3"), run.environment.buckets.artifacts, missing
+        )
+
+    def _ended(self, context: Context, compute: Compute, job_run: str, state: JobState) -> Any:
+        self._running = None
+        if state.state is RunState.SUCCEEDED:
+            return self.succeeded(Run.of(context), compute, job_run)
+        logs = self._logs(compute, job_run)
+        cause = failures.cause_in(logs.streams) or state.reason or f"The job run ended {state.state} and gave no reason"
+        for line in (cause, *_tails(logs)):
+            self.log.error("%s", line)
+        still = target_of(compute).state(compute)
+        alive = (
+            f"{compute.id} still runs and costs until release."
+            if still.phase is not Phase.ENDED
+            else f"{compute.id} has ended: {still.reason}."
+        )
+        fault = f" (fault of: {state.fault})" if state.fault else ""
+        run = f"Job run {job_run} on {compute.id} ended {state.state}{fault}"
+        raise JobError(
+            failures.failure_message(cause, run=run, still=alive, retry=self._retry(context), address=logs.address)
+        )
+
+    def _logs(self, compute: Compute, job_run: str) -> Logs:
+        """Read the logs, waiting a while for EMR to deliver them."""
+        target = target_of(compute)
+        try:
+            return wait_briefly(lambda: target.logs(compute, job_run), lambda logs: bool(logs.streams), _LOG_SECONDS)
+        except Exception as error:  # noqa: BLE001  # the job's own failure must be told even when its logs cannot be read
+            self.log.warning("The logs could not be read: %s", error)
+            return Logs({}, None)
+
+    def _retry(self, context: Context) -> str:
+        ti = context["ti"]
+        if ti.try_number <= ti.max_tries:
+            return "Airflow will retry this task: that starts a new job run."
+        return "No retry is left: after mending the cause, clear this task with 'Only failed' off."
+
+
+class QualityCheckOperator(EmrJobOperator):
+    """Checks data against a ruleset in DQDL, on the pipeline's compute; fails when a rule fails.
+
+    Its XCom is ``{"result": <address>, "rows": <rows seen>, "rules": [{"rule", "outcome", "measured"}, ...]}``.
+
+    :param ruleset: path of a ``.dqdl`` file below ``include/``, compiled when the DAG is parsed.
+    :param data: address of the data, a folder of files; may hold templates.
+    :param data_format: the files' format, as Spark names it.
+    """
+
+    def __init__(self, *, ruleset: str, data: str, data_format: str = "parquet", **kwargs: Any) -> None:
+        super().__init__(
+            job=SparkJob(script="jobs/quality_check.py", args=("--data", data, "--format", data_format)), **kwargs
+        )
+        self.ruleset = ruleset
+        _compile(ruleset)
+
+    def code_paths(self) -> list[str]:
+        """List the check's script and the ruleset."""
+        return [*super().code_paths(), self.ruleset]
+
+    def artifact(self, path: str) -> Artifact:
+        """Read the script, or compile the ruleset to the plan that the script evaluates."""
+        if path == self.ruleset:
+            return Artifact(path, "plan.json", _compile(path).encode())
+        return super().artifact(path)
+
+    def prepare(self, run: Run, code: Mapping[str, str], key: Key) -> Job:
+        """Name the plan and where the result shall lie."""
+        job = SparkJob(**self.job)
+        return job.model_copy(
+            update={"args": (*job.args, "--plan", code[self.ruleset], "--result", self._result_address(run, key))}
+        )
+
+    def succeeded(self, run: Run, compute: Compute, job_run: str) -> dict[str, Any]:
+        """Read the result, log its table, and decide."""
+        record = Record.from_json(run.context["task_state_store"].get(_RECORD))
+        if record is None:
+            raise JobError(
+                f"The record of job run {job_run} is gone from the task state store. Clear this task to check again."
+            )
+        address = self._result_address(run, self._key(run, record))
+        bucket, _, key = address.removeprefix("s3://").partition("/")
+        profile = run.environment.profile(compute.profile)
+        body = (
+            clients_for(profile.connection, profile.region)
+            .repeating("s3")
+            .get_object(Bucket=bucket, Key=key)["Body"]
+            .read()
+        )
+        result = quality.parse_results(body.decode())
+        for line in quality.format_table(result).splitlines():
+            self.log.info("%s", line)
+        decision = quality.decide(result)
+        if not decision.passed:
+            self.log.error("%s", decision.reason)
+            raise AirflowFailException(
+                f"{decision.reason}\nThe check itself ran; a retry would measure the same. Result: {address}"
+            )
+        return {
+            "result": address,
+            "rows": result.rows,
+            "rules": [{"rule": rule.rule, "outcome": rule.outcome, "measured": rule.measured} for rule in result.rules],
+        }
+
+    def _result_address(self, run: Run, key: Key) -> str:
+        return f"s3://{run.environment.buckets.data}/quality-results/{run.lease.dag_id}/{key.id}.json"
+
+
+def _compile(ruleset: str) -> str:
+    source = source_of(ruleset)
+    return quality.compile_plan(quality.parse_ruleset(source.read_text(encoding="utf-8"), ruleset)).to_json()
+
+
+def _standing_of(state: JobState) -> Standing:
+    if not state.state.ended:
+        return Standing.LIVE
+    return Standing.SUCCEEDED if state.state is RunState.SUCCEEDED else Standing.ENDED
+
+
+def _tails(logs: Logs) -> list[str]:
+    return [
+        line for stream, text in logs.streams.items() for line in (f"--- end of {stream} ---", *failures.tail_of(text))
+    ]

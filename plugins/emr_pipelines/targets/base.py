@@ -1,0 +1,164 @@
+"""The contract of a target: one EMR deployment model behind a vocabulary that all of them share.
+
+A target knows no Airflow. It is built from one profile and the AWS clients that this profile names, and everything that it
+does is idempotent: asked twice, it has happened once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Protocol, Self
+
+from emr_pipelines.jobs import Engine, Job
+from emr_pipelines.keys import Key, Lease
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Makes boto3 clients by service name, such as ``emr`` or ``s3``."""
+
+    repeating: Callable[[str], Any]
+    """Clients that repeat a call after a throttle, a 5xx or a lost connection."""
+    once: Callable[[str], Any]
+    """Clients that send each call once, for calls which AWS cannot tell from their own repetition."""
+
+
+class Phase(StrEnum):
+    """The life of compute."""
+
+    STARTING = "starting"
+    READY = "ready"
+    ENDED = "ended"
+    """Ending or ended: it takes no more work."""
+
+
+class Fault(StrEnum):
+    """Whose fault an end without success was."""
+
+    JOB = "job"
+    CAPACITY = "capacity"
+    SERVICE = "service"
+    USER = "user"
+
+
+class RunState(StrEnum):
+    """The one vocabulary into which a target translates its service's states of a job run."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    """The service no longer knows the job run, or its compute ended before the job run's state did."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the state is final."""
+        return self not in (RunState.PENDING, RunState.RUNNING)
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What acquiring a profile gave. Small, JSON, and without a secret: it travels in XCom."""
+
+    target: str
+    profile: str
+    id: str
+    lease: str
+
+    def to_json(self) -> dict[str, str]:
+        """Return the XCom value."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, str]) -> Self:
+        """Rebuild it from the XCom value."""
+        return cls(**value)
+
+
+@dataclass(frozen=True)
+class ComputeState:
+    """How compute stands; ``reason`` is the service's own words, ``fault`` is set when it ended without being asked to."""
+
+    phase: Phase
+    reason: str = ""
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True)
+class JobState:
+    """How a job run stands; ``reason`` is the service's own words, ``fault`` is set when it ended without success."""
+
+    state: RunState
+    reason: str = ""
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """A job run on compute, found under its key."""
+
+    id: str
+    name: str
+    state: JobState
+
+
+@dataclass(frozen=True)
+class Logs:
+    """The ends of a job run's logs by stream, the most telling stream first, and the address where all of them lie."""
+
+    streams: Mapping[str, str]
+    address: str | None
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a target can do."""
+
+    engines: frozenset[Engine]
+    bills_while_idle: bool
+
+
+class Target(Protocol):
+    """One deployment model, configured by one profile."""
+
+    capabilities: Capabilities
+
+    def acquire(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
+        """Return the lease's compute, created if there is none; it may still be starting. Raises ``ComputeError``."""
+
+    def lookup(self, lease: Lease) -> list[Compute]:
+        """List the lease's compute that has not ended, oldest first."""
+
+    def owned(self, deployment: str) -> list[Compute]:
+        """List the compute of this deployment's runs that has not ended."""
+
+    def state(self, compute: Compute) -> ComputeState:
+        """Say how compute stands."""
+
+    def submit(self, compute: Compute, job: Job, code: Mapping[str, str], key: Key) -> JobRun:
+        """Start a job run under ``key``, once; ``code`` says where in S3 each of the job's files lies. Raises ``ComputeError``."""
+
+    def find(self, compute: Compute, key: Key) -> JobRun | None:
+        """Find the oldest job run under a key, in whatever state."""
+
+    def active(self, compute: Compute, lease: Lease) -> list[JobRun]:
+        """List the lease's job runs that have not ended."""
+
+    def poll(self, compute: Compute, runs: Iterable[str]) -> dict[str, JobState]:
+        """Say how job runs stand, by id, with as few calls as the service allows."""
+
+    def cancel(self, compute: Compute, run: str) -> None:
+        """Ask a job run to end; nothing happens when it has ended already."""
+
+    def release(self, compute: Compute) -> None:
+        """End compute; nothing happens when it has ended already."""
+
+    def logs(self, compute: Compute, run: str) -> Logs:
+        """Read the ends of a job run's logs, as far as the service has delivered them."""
+
+    def links(self, compute: Compute, run: str | None) -> dict[str, str]:
+        """Return addresses for a browser: ``compute``, and ``logs`` of a job run."""

@@ -1,0 +1,336 @@
+"""Transient EMR clusters on EC2: the target ``ec2``.
+
+A cluster carries its lease in its name and, with the whole identity, in its tags. A step, which EMR lets nobody tag, carries lease
+and key in its name. API: Amazon EMR API reference; states: https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-overview.html.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from emr_pipelines.errors import ComputeError, ComputeReleasedError
+from emr_pipelines.jobs import CommandJob, Engine, HiveJob, Job, SparkJob, SparkSqlJob
+from emr_pipelines.keys import Key, Lease, prefix_of
+from emr_pipelines.targets.base import (
+    Capabilities,
+    Clients,
+    Compute,
+    ComputeState,
+    Fault,
+    JobRun,
+    JobState,
+    Logs,
+    Phase,
+    RunState,
+)
+from emr_pipelines.targets.ec2_profile import Ec2Profile
+from emr_pipelines.targets.once import send_once
+
+_LIVE_CLUSTERS = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
+_LIVE_STEPS = ["PENDING", "RUNNING", "CANCEL_PENDING"]
+_STEPS_PER_CALL = 10
+"""StepIds that one ListSteps takes (EMR API reference)."""
+
+_PHASES = {
+    "STARTING": Phase.STARTING,
+    "BOOTSTRAPPING": Phase.STARTING,
+    "RUNNING": Phase.READY,
+    "WAITING": Phase.READY,
+    "TERMINATING": Phase.ENDED,
+    "TERMINATED": Phase.ENDED,
+    "TERMINATED_WITH_ERRORS": Phase.ENDED,
+}
+_RUN_STATES = {
+    "PENDING": RunState.PENDING,
+    "RUNNING": RunState.RUNNING,
+    "CANCEL_PENDING": RunState.RUNNING,
+    "COMPLETED": RunState.SUCCEEDED,
+    "CANCELLED": RunState.CANCELLED,
+    "FAILED": RunState.FAILED,
+    "INTERRUPTED": RunState.LOST,
+}
+_FAULTS = {
+    "INTERNAL_ERROR": Fault.SERVICE,
+    "VALIDATION_ERROR": Fault.USER,
+    "INSTANCE_FAILURE": Fault.CAPACITY,
+    "INSTANCE_FLEET_TIMEOUT": Fault.CAPACITY,
+    "BOOTSTRAP_FAILURE": Fault.USER,
+    "USER_REQUEST": Fault.USER,
+    "STEP_FAILURE": Fault.JOB,
+}
+_CAPACITY_CODE = re.compile(r"CAPACITY|SPOT|INSUFFICIENT|LIMIT_EXCEEDED")
+_LEASED_NAME = re.compile(r"[0-9a-f]{16}-")
+_LOG_TAIL = 64 * 1024
+"""Characters kept of the end of each log."""
+
+
+class Ec2:
+    """One transient cluster per lease; each job is a step."""
+
+    capabilities = Capabilities(engines=frozenset({"spark", "hive", "command"}), bills_while_idle=True)
+
+    def __init__(self, profile: Ec2Profile, clients: Clients) -> None:
+        self._profile = profile
+        self._clients = clients
+
+    @property
+    def _emr(self) -> Any:
+        return self._clients.repeating("emr")
+
+    def acquire(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
+        """Adopt the lease's cluster, or create it. Of two created at the same moment, all callers keep the same one."""
+        if not self.lookup(lease):
+            request = self._profile.request(lease, engines)
+            try:
+                send_once(
+                    lambda: self._clients.once("emr").run_job_flow(**request)["JobFlowId"], lambda: self._oldest(lease)
+                )
+            except ClientError as error:
+                raise ComputeError(
+                    _refusal(error, f"profile {self._profile.name!r} got no cluster", "Nothing runs.")
+                ) from error
+        clusters = self.lookup(lease)
+        if not clusters:
+            raise ComputeError(
+                f"The cluster of lease {lease.id} ended as soon as it was created. Nothing runs; a retry creates another."
+            )
+        for twin in clusters[1:]:
+            self.release(twin)
+        return clusters[0]
+
+    def lookup(self, lease: Lease) -> list[Compute]:
+        """List the lease's clusters by name, oldest first."""
+        mine = [cluster for cluster in self._live_clusters() if cluster["Name"].startswith(prefix_of(lease.id))]
+        return [self._compute(cluster["Id"], lease.id) for cluster in mine]
+
+    def owned(self, deployment: str) -> list[Compute]:
+        """List the clusters that carry a lease in their name and the deployment in their tags."""
+        leased = [cluster for cluster in self._live_clusters() if _LEASED_NAME.match(cluster["Name"])]
+        owned = []
+        for cluster in leased:
+            tags = {tag["Key"]: tag["Value"] for tag in self._describe(cluster["Id"]).get("Tags", [])}
+            if tags.get("emr-pipelines:deployment") == deployment:
+                owned.append(self._compute(cluster["Id"], tags["emr-pipelines:lease"]))
+        return owned
+
+    def state(self, compute: Compute) -> ComputeState:
+        """Translate the cluster's state; a cluster that EMR no longer knows has ended."""
+        try:
+            status = self._describe(compute.id)["Status"]
+        except ClientError as error:
+            if _is_unknown(error):
+                return ComputeState(Phase.ENDED, f"EMR knows no cluster {compute.id}", Fault.SERVICE)
+            raise
+        phase = _PHASES[status["State"]]
+        reason = status.get("StateChangeReason", {})
+        words = f"{status['State']}: {reason.get('Message') or reason.get('Code') or 'no reason given'}"
+        return ComputeState(phase, words, _fault_of_end(status) if phase is Phase.ENDED else None)
+
+    def submit(self, compute: Compute, job: Job, code: Mapping[str, str], key: Key) -> JobRun:
+        """Add a step named after the key; of two added at the same moment, all callers keep the older one."""
+        step = step_request(job, code, key.name, self._profile)
+
+        def send() -> str:
+            answer = self._clients.once("emr").add_job_flow_steps(JobFlowId=compute.id, Steps=[step])
+            return str(answer["StepIds"][0])
+
+        def find() -> str | None:
+            return next((run.id for run in self._steps_named(compute, key)), None)
+
+        try:
+            send_once(send, find)
+        except ClientError as error:
+            state = self.state(compute)
+            if state.phase is Phase.ENDED:
+                raise ComputeReleasedError(f"Cluster {compute.id} takes no more steps: it is {state.reason}") from error
+            raise ComputeError(
+                _refusal(error, f"cluster {compute.id} refused the step", f"Cluster {compute.id} still runs.")
+            ) from error
+        kept, *twins = self._steps_named(compute, key)
+        for twin in twins:
+            if not twin.state.state.ended:
+                self.cancel(compute, twin.id)
+        return kept
+
+    def find(self, compute: Compute, key: Key) -> JobRun | None:
+        """Find the oldest step named after the key."""
+        return next(iter(self._steps_named(compute, key)), None)
+
+    def active(self, compute: Compute, lease: Lease) -> list[JobRun]:
+        """List the steps named after the lease that have not ended."""
+        return [run for run in self._steps(compute, StepStates=_LIVE_STEPS) if run.name.startswith(prefix_of(lease.id))]
+
+    def poll(self, compute: Compute, runs: Iterable[str]) -> dict[str, JobState]:
+        """List the steps by id, ten to a call; a step that EMR does not list is lost."""
+        wanted = list(runs)
+        states = dict.fromkeys(wanted, JobState(RunState.LOST, f"cluster {compute.id} does not list it", Fault.SERVICE))
+        for start in range(0, len(wanted), _STEPS_PER_CALL):
+            found = self._steps(compute, StepIds=wanted[start : start + _STEPS_PER_CALL])
+            states.update({run.id: run.state for run in found})
+        if any(state.state in (RunState.LOST, RunState.CANCELLED) for state in states.values()):
+            end = self.state(compute)
+            states = {run: _blame(state, end) for run, state in states.items()}
+        return states
+
+    def cancel(self, compute: Compute, run: str) -> None:
+        """Cancel a step; EMR ignores the wish when the step has ended."""
+        try:
+            self._emr.cancel_steps(ClusterId=compute.id, StepIds=[run], StepCancellationOption="TERMINATE_PROCESS")
+        except ClientError as error:
+            if not _is_unknown(error) and self.state(compute).phase is not Phase.ENDED:
+                raise
+
+    def release(self, compute: Compute) -> None:
+        """Terminate the cluster, whoever protected it since."""
+        try:
+            self._emr.set_termination_protection(JobFlowIds=[compute.id], TerminationProtected=False)
+            self._emr.terminate_job_flows(JobFlowIds=[compute.id])
+        except ClientError as error:
+            if not _is_unknown(error) and self.state(compute).phase is not Phase.ENDED:
+                raise
+
+    def logs(self, compute: Compute, run: str) -> Logs:
+        """Read ``<log_uri>/<cluster>/steps/<step>/``; EMR delivers it minutes after a step's end."""
+        address = f"{self._profile.log_uri.rstrip('/')}/{compute.id}/steps/{run}/"
+        bucket, _, prefix = address.removeprefix("s3://").partition("/")
+        tails = {
+            stream: self._log_tail(bucket, f"{prefix}{stream}.gz") for stream in ("stdout", "stderr", "controller")
+        }
+        return Logs({stream: tail for stream, tail in tails.items() if tail is not None}, address)
+
+    def links(self, compute: Compute, run: str | None) -> dict[str, str]:
+        """Return the EMR and S3 consoles' pages, or the local endpoint's own addresses."""
+        logs = f"{self._profile.log_uri.rstrip('/')}/{compute.id}/" + (f"steps/{run}/" if run else "")
+        bucket, _, prefix = logs.removeprefix("s3://").partition("/")
+        endpoint = str(self._emr.meta.endpoint_url)
+        if "amazonaws.com" not in endpoint:
+            listing = f"{endpoint}/{bucket}?prefix={prefix}"
+            return {"compute": f"{endpoint}/{bucket}?prefix={prefix.split('steps/')[0]}", "logs": listing}
+        region = self._profile.region
+        return {
+            "compute": f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/clusterDetails/{compute.id}",
+            "logs": f"https://{region}.console.aws.amazon.com/s3/buckets/{bucket}?region={region}&prefix={prefix}",
+        }
+
+    def _compute(self, cluster: str, lease: str) -> Compute:
+        return Compute(target="ec2", profile=self._profile.name, id=cluster, lease=lease)
+
+    def _oldest(self, lease: Lease) -> str | None:
+        return next((compute.id for compute in self.lookup(lease)), None)
+
+    def _describe(self, cluster: str) -> dict[str, Any]:
+        description: dict[str, Any] = self._emr.describe_cluster(ClusterId=cluster)["Cluster"]
+        return description
+
+    def _live_clusters(self) -> list[dict[str, Any]]:
+        pages = self._emr.get_paginator("list_clusters").paginate(ClusterStates=_LIVE_CLUSTERS)
+        clusters = [cluster for page in pages for cluster in page["Clusters"]]
+        return sorted(clusters, key=lambda cluster: (cluster["Status"]["Timeline"]["CreationDateTime"], cluster["Id"]))
+
+    def _steps(self, compute: Compute, **filters: Any) -> Iterator[JobRun]:
+        pages = self._emr.get_paginator("list_steps").paginate(ClusterId=compute.id, **filters)
+        try:
+            for page in pages:
+                for step in page["Steps"]:
+                    yield JobRun(step["Id"], step["Name"], job_state(step["Status"]))
+        except ClientError as error:
+            if not _is_unknown(error):
+                raise
+
+    def _steps_named(self, compute: Compute, key: Key) -> list[JobRun]:
+        # ListSteps gives the newest first.
+        named = [run for run in self._steps(compute) if run.name.startswith(prefix_of(key.lease.id, key.id))]
+        return named[::-1]
+
+    def _log_tail(self, bucket: str, key: str) -> str | None:
+        s3 = self._clients.repeating("s3")
+        try:
+            body = s3.get_object(Bucket=bucket, Key=key)["Body"]
+        except ClientError as error:
+            if error.response["Error"].get("Code") in ("NoSuchKey", "NoSuchBucket", "404"):
+                return None
+            raise
+        tail = b""
+        with gzip.GzipFile(fileobj=body) as log:
+            while chunk := log.read(1024 * 1024):
+                tail = (tail + chunk)[-_LOG_TAIL:]
+        return tail.decode(errors="replace")
+
+
+def step_request(job: Job, code: Mapping[str, str], name: str, profile: Ec2Profile) -> dict[str, Any]:
+    """Return the StepConfig that runs a job; ``code`` says where in S3 each of its files lies.
+
+    ``CONTINUE``: a failed step must not end the cluster under the other jobs; release ends it.
+    """
+    return {
+        "Name": name,
+        "ActionOnFailure": "CONTINUE",
+        "HadoopJarStep": {"Jar": "command-runner.jar", "Args": _command(job, code, profile)},
+    }
+
+
+def _command(job: Job, code: Mapping[str, str], profile: Ec2Profile) -> list[str]:
+    match job:
+        case SparkJob():
+            return _spark_submit(job, code, profile)
+        case SparkSqlJob():
+            settings = [word for name, value in job.conf.items() for word in ("--conf", f"{name}={value}")]
+            variables = [word for name, value in job.variables.items() for word in ("--hivevar", f"{name}={value}")]
+            return ["spark-sql", *settings, *variables, "-f", code[job.script]]
+        case HiveJob():
+            settings = [word for name, value in job.conf.items() for word in ("-hiveconf", f"{name}={value}")]
+            variables = [word for name, value in job.variables.items() for word in ("-d", f"{name}={value}")]
+            return ["hive-script", "--run-hive-script", "--args", "-f", code[job.script], *variables, *settings]
+        case CommandJob():
+            return list(job.command)
+
+
+def _spark_submit(job: SparkJob, code: Mapping[str, str], profile: Ec2Profile) -> list[str]:
+    words = ["spark-submit", "--deploy-mode", profile.deploy_mode]
+    if job.main_class:
+        words += ["--class", job.main_class]
+    for option, paths in (("--py-files", job.py_files), ("--files", job.files), ("--jars", job.jars)):
+        if paths:
+            words += [option, ",".join(code[path] for path in paths)]
+    for name, value in job.conf.items():
+        words += ["--conf", f"{name}={value}"]
+    return [*words, code[job.script], *job.args]
+
+
+def job_state(status: Mapping[str, Any]) -> JobState:
+    """Translate a StepStatus."""
+    state = _RUN_STATES[status["State"]]
+    details = status.get("FailureDetails", {})
+    words = details.get("Message") or details.get("Reason") or status.get("StateChangeReason", {}).get("Message") or ""
+    fault = {RunState.FAILED: Fault.JOB, RunState.CANCELLED: Fault.USER, RunState.LOST: Fault.SERVICE}.get(state)
+    return JobState(state, words, fault)
+
+
+def _blame(state: JobState, end: ComputeState) -> JobState:
+    """Lay a job run's end on what ended its cluster, where the cluster ended."""
+    if end.phase is not Phase.ENDED or state.state not in (RunState.LOST, RunState.CANCELLED):
+        return state
+    return JobState(state.state, f"{state.reason or 'ended'}; its cluster is {end.reason}", end.fault or state.fault)
+
+
+def _fault_of_end(status: Mapping[str, Any]) -> Fault | None:
+    codes = [detail.get("ErrorCode", "") for detail in status.get("ErrorDetails", [])]
+    if any(_CAPACITY_CODE.search(code) for code in codes):
+        return Fault.CAPACITY
+    return _FAULTS.get(status.get("StateChangeReason", {}).get("Code", ""))
+
+
+def _is_unknown(error: ClientError) -> bool:
+    """Whether EMR says that it does not know the id (it has no error of its own for that)."""
+    message = error.response["Error"].get("Message", "")
+    return bool(re.search(r"is not valid|does not exist|not found", message, re.IGNORECASE))
+
+
+def _refusal(error: ClientError, what: str, still: str) -> str:
+    detail = error.response["Error"]
+    return f"{detail.get('Message') or detail.get('Code')} ({detail.get('Code')}): {what}. {still}"

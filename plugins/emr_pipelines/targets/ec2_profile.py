@@ -1,0 +1,206 @@
+"""The profile of a transient EMR cluster on EC2, and the RunJobFlow request that it means.
+
+Settings carry the names and the meaning of the EMR API reference (RunJobFlow), in YAML's spelling.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from emr_pipelines.jobs import Engine
+from emr_pipelines.keys import Lease, name_of
+
+_APPLICATION_OF_ENGINE: dict[Engine, str] = {"spark": "Spark", "hive": "Hive"}
+
+InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")]
+Address = Annotated[str, StringConstraints(pattern=r"^s3://[^/]+/.*$")]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Volumes(_Settings):
+    """EBS volumes of each instance: sizes in GiB, throughput in MiB per second."""
+
+    type: Literal["gp3", "gp2", "io1", "io2", "st1", "sc1", "standard"] = "gp3"
+    size: int = Field(ge=1, le=16384)
+    iops: int | None = Field(default=None, ge=100, le=256000)
+    throughput: int | None = Field(default=None, ge=125, le=2000)
+    per_instance: int = Field(default=1, ge=1, le=25)
+
+    def request(self) -> dict[str, Any]:
+        """Return an ``EbsConfiguration``."""
+        specification = {
+            "VolumeType": self.type,
+            "SizeInGB": self.size,
+            "Iops": self.iops,
+            "Throughput": self.throughput,
+        }
+        return {
+            "EbsBlockDeviceConfigs": [
+                {"VolumeSpecification": _given(specification), "VolumesPerInstance": self.per_instance}
+            ]
+        }
+
+
+class InstanceGroup(_Settings):
+    """Instances of one type; ``spot`` instances cost at most ``bid`` US dollars an hour, or the On-Demand price."""
+
+    type: InstanceType
+    count: int = Field(default=1, ge=1)
+    spot: bool = False
+    bid: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?$")] | None = None
+    volumes: Volumes | None = None
+
+    def request(self, role: str) -> dict[str, Any]:
+        """Return an ``InstanceGroupConfig`` for MASTER, CORE or TASK."""
+        return _given(
+            {
+                "Name": role.lower(),
+                "InstanceRole": role,
+                "InstanceType": self.type,
+                "InstanceCount": self.count,
+                "Market": "SPOT" if self.spot else "ON_DEMAND",
+                "BidPrice": self.bid,
+                "EbsConfiguration": self.volumes and self.volumes.request(),
+            }
+        )
+
+
+class ManagedScaling(_Settings):
+    """Bounds, in instances, between which EMR sizes the cluster by itself."""
+
+    minimum: int = Field(ge=1)
+    maximum: int = Field(ge=1)
+    maximum_on_demand: int | None = Field(default=None, ge=0)
+    maximum_core: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _bounds_are_ordered(self) -> Self:
+        if self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
+        return self
+
+    def request(self) -> dict[str, Any]:
+        """Return a ``ManagedScalingPolicy``."""
+        limits = {
+            "UnitType": "Instances",
+            "MinimumCapacityUnits": self.minimum,
+            "MaximumCapacityUnits": self.maximum,
+            "MaximumOnDemandCapacityUnits": self.maximum_on_demand,
+            "MaximumCoreCapacityUnits": self.maximum_core,
+        }
+        return {"ComputeLimits": _given(limits)}
+
+
+class BootstrapAction(_Settings):
+    """A script that runs on every instance before the applications start."""
+
+    name: str
+    script: Address
+    args: tuple[str, ...] = ()
+
+    def request(self) -> dict[str, Any]:
+        """Return a ``BootstrapActionConfig``."""
+        return {"Name": self.name, "ScriptBootstrapAction": {"Path": self.script, "Args": list(self.args)}}
+
+
+class Classification(_Settings):
+    """A configuration classification, such as ``spark-defaults``, with its properties."""
+
+    classification: str
+    properties: dict[str, str] = {}
+    configurations: tuple[Classification, ...] = ()
+
+    def request(self) -> dict[str, Any]:
+        """Return a ``Configuration``."""
+        nested = [inner.request() for inner in self.configurations]
+        return {"Classification": self.classification, "Properties": self.properties, "Configurations": nested}
+
+
+class Ec2Profile(_Settings):
+    """A transient EMR cluster on EC2. Defaults are the safe ones: it ends by itself when idle, and logs are kept."""
+
+    name: str
+    target: Literal["ec2"]
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    connection: str | None = None
+    """The Airflow connection to AWS; ``None`` uses boto3's own chain (environment, instance role)."""
+    release: Annotated[str, StringConstraints(pattern=r"^emr-\d+\.\d+\.\d+$")] = "emr-7.9.0"
+    applications: tuple[str, ...] = ("Spark", "Hive")
+    primary: InstanceGroup
+    core: InstanceGroup | None = None
+    task: InstanceGroup | None = None
+    managed_scaling: ManagedScaling | None = None
+    subnet: Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")] | None = None
+    key_pair: str | None = None
+    primary_security_group: Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")] | None = None
+    core_security_group: Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")] | None = None
+    service_access_security_group: Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")] | None = None
+    service_role: str = "EMR_DefaultRole"
+    instance_profile: str = "EMR_EC2_DefaultRole"
+    security_configuration: str | None = None
+    root_volume_size: int | None = Field(default=None, ge=15, le=1000)
+    configurations: tuple[Classification, ...] = ()
+    bootstrap_actions: tuple[BootstrapAction, ...] = ()
+    concurrent_steps: int = Field(default=4, ge=1, le=256)
+    idle_minutes: int = Field(default=30, ge=1, le=10080)
+    """Minutes without a step after which EMR ends the cluster by itself, whatever happened to Airflow."""
+    deploy_mode: Literal["client", "cluster"] = "client"
+    """Where a Spark driver runs; ``client`` puts its output into the step's own log, where a failure's cause is looked for."""
+    log_uri: Address
+    tags: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _nodes_and_tags_fit(self) -> Self:
+        if self.primary.count != 1:
+            raise ValueError(f"primary.count is {self.primary.count}: a transient cluster has one primary node")
+        if self.task and not self.core:
+            raise ValueError("task instances need core instances: EMR keeps HDFS on the core nodes")
+        if reserved := [tag for tag in self.tags if tag.startswith(("emr-pipelines:", "aws:"))]:
+            raise ValueError(f"tag {reserved[0]!r} is reserved")
+        return self
+
+    def request(self, lease: Lease, engines: frozenset[Engine]) -> dict[str, Any]:
+        """Return the RunJobFlow request that creates this cluster for a lease."""
+        needed = {_APPLICATION_OF_ENGINE[engine] for engine in engines if engine in _APPLICATION_OF_ENGINE}
+        groups = {"MASTER": self.primary, "CORE": self.core, "TASK": self.task}
+        return _given(
+            {
+                "Name": name_of(lease.id, self.name, lease.dag_id),
+                "LogUri": self.log_uri,
+                "ReleaseLabel": self.release,
+                "Applications": [{"Name": name} for name in dict.fromkeys((*self.applications, *sorted(needed)))],
+                "Instances": _given(
+                    {
+                        "InstanceGroups": [group.request(role) for role, group in groups.items() if group],
+                        "KeepJobFlowAliveWhenNoSteps": True,
+                        "TerminationProtected": False,
+                        "Ec2SubnetId": self.subnet,
+                        "Ec2KeyName": self.key_pair,
+                        "EmrManagedMasterSecurityGroup": self.primary_security_group,
+                        "EmrManagedSlaveSecurityGroup": self.core_security_group,
+                        "ServiceAccessSecurityGroup": self.service_access_security_group,
+                    }
+                ),
+                "ServiceRole": self.service_role,
+                "JobFlowRole": self.instance_profile,
+                "SecurityConfiguration": self.security_configuration,
+                "EbsRootVolumeSize": self.root_volume_size,
+                "Configurations": [configuration.request() for configuration in self.configurations],
+                "BootstrapActions": [action.request() for action in self.bootstrap_actions],
+                "StepConcurrencyLevel": self.concurrent_steps,
+                "ManagedScalingPolicy": self.managed_scaling and self.managed_scaling.request(),
+                "AutoTerminationPolicy": {"IdleTimeout": self.idle_minutes * 60},
+                "VisibleToAllUsers": True,
+                "Tags": [{"Key": name, "Value": value} for name, value in {**self.tags, **lease.tags}.items()],
+            }
+        )
+
+
+def _given(request: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what was not given."""
+    return {name: value for name, value in request.items() if value is not None}

@@ -1,0 +1,159 @@
+"""Waiting for what EMR does: when to look again (pure), a short wait in the task's process, and triggers for the long ones."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from emr_pipelines.clients import clients_for
+from emr_pipelines.environments import current_environment
+from emr_pipelines.targets import target_for
+from emr_pipelines.targets.base import Compute, JobState, Phase, Target
+from emr_pipelines.targets.once import Effect, effect_of
+
+PATIENCE = 20.0
+"""Seconds that a task waits in its own process before it defers: a deferral costs about three."""
+
+_SOONEST, _SHARE, _LATEST = 0.5, 0.25, 30.0
+_TOLERATED = 5
+"""Looks in a row that may fail, other than by a throttle or a server's error, before the wait gives up."""
+
+
+def look_again_in(waited: float) -> float:
+    """Return the seconds until the next look, from those waited so far: half a second at first, then a quarter of the wait, at most 30.
+
+    So an end is noticed late by at most a quarter of what the job took, and a job of hours costs two calls a minute.
+    """
+    return min(max(_SOONEST, waited * _SHARE), _LATEST)
+
+
+_Seen = TypeVar("_Seen")
+
+
+def wait_briefly(look: Callable[[], _Seen], done: Callable[[_Seen], bool], patience: float = PATIENCE) -> _Seen:
+    """Look until done, for at most ``patience`` seconds; return the last state seen."""
+    begun = time.monotonic()
+    while not done(seen := look()):
+        waited = time.monotonic() - begun
+        pause = look_again_in(waited)
+        if waited + pause > patience:
+            break
+        time.sleep(pause)
+    return seen
+
+
+def target_of(compute: Compute) -> Target:
+    """Build the target that speaks for compute, from the profile that it was acquired with."""
+    profile = current_environment().profile(compute.profile)
+    return target_for(profile, clients_for(profile.connection, profile.region))
+
+
+def job_state_of(compute: Compute, run: str) -> JobState:
+    """Ask how one job run stands."""
+    return target_of(compute).poll(compute, [run])[run]
+
+
+class _Waiting(BaseTrigger):
+    """Looks until done or until the deadline (seconds since 1970), and yields one event."""
+
+    def __init__(self, compute: dict[str, str], deadline: float | None) -> None:
+        super().__init__()
+        self.compute = compute
+        self.deadline = deadline
+
+    def look(self) -> dict[str, Any] | None:
+        """Return the event's payload, or ``None`` while there is more to wait for. Runs in a thread: boto3 blocks."""
+        raise NotImplementedError
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait. A throttle or a server's error fails nobody; another error does when it comes several times in a row."""
+        begun = time.monotonic()
+        failures = 0
+        while True:
+            left = self.deadline - time.time() if self.deadline else float("inf")
+            if left <= 0:
+                yield TriggerEvent({"deadline": True})
+                return
+            # Jitter keeps triggers that began together from asking together for ever.
+            pause = look_again_in(time.monotonic() - begun) * random.uniform(0.8, 1.2)  # noqa: S311  # nothing secret
+            await asyncio.sleep(min(pause, left))
+            try:
+                payload = await asyncio.to_thread(self.look)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the job runs on and the task must hear of it
+                failures += effect_of(error) is Effect.NONE
+                self.log.warning("Looking failed, will look again: %s", error)
+                if failures >= _TOLERATED:
+                    yield TriggerEvent({"error": f"{type(error).__name__}: {error}"})
+                    return
+                continue
+            failures = 0
+            if payload is not None:
+                yield TriggerEvent(payload)
+                return
+
+
+class ComputeTrigger(_Waiting):
+    """Waits until compute is ready, or ended."""
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments that rebuild this trigger."""
+        return f"{__name__}.ComputeTrigger", {"compute": self.compute, "deadline": self.deadline}
+
+    def look(self) -> dict[str, Any] | None:
+        """Look at the compute."""
+        compute = Compute.from_json(self.compute)
+        state = target_of(compute).state(compute)
+        return None if state.phase is Phase.STARTING else {"phase": state.phase.value}
+
+
+class JobRunTrigger(_Waiting):
+    """Waits until a job run ended; cancels it when a person ends the deferred task."""
+
+    def __init__(self, compute: dict[str, str], run: str, deadline: float | None) -> None:
+        super().__init__(compute, deadline)
+        self.job_run = run
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments that rebuild this trigger."""
+        return f"{__name__}.JobRunTrigger", {"compute": self.compute, "run": self.job_run, "deadline": self.deadline}
+
+    def look(self) -> dict[str, Any] | None:
+        """Look at the job run."""
+        state = job_state_of(Compute.from_json(self.compute), self.job_run)
+        return {"state": state.state.value} if state.state.ended else None
+
+    async def on_kill(self) -> None:
+        """Cancel the job run, unless the task is still deferred: then another triggerer is only taking over.
+
+        Airflow cancels this coroutine after about a second, so the work is done in a task of its own.
+        """
+        work = asyncio.create_task(self._cancel())
+        _cancelling.add(work)
+        work.add_done_callback(_cancelling.discard)
+        await asyncio.shield(work)
+
+    async def _cancel(self) -> None:
+        if await asyncio.to_thread(self._still_deferred):
+            return
+        compute = Compute.from_json(self.compute)
+        await asyncio.to_thread(lambda: target_of(compute).cancel(compute, self.job_run))
+        self.log.info("Cancelled job run %s", self.job_run)
+
+    def _still_deferred(self) -> bool:
+        ti = self.task_instance
+        if ti is None:
+            return False
+        states = RuntimeTaskInstance.get_task_states(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+        )
+        return "deferred" in (states.get(ti.run_id) or {}).values()
+
+
+_cancelling: set[asyncio.Task[None]] = set()
+"""Keeps cancellations from being collected while they run."""
