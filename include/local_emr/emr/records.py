@@ -1,0 +1,114 @@
+"""What the control plane knows of a cluster and its steps, and how it survives a restart: one JSON file a cluster."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
+"""States of a cluster that is over."""
+
+NOT_OPEN = ("TERMINATING", *ENDED)
+"""States of a cluster that takes no more work."""
+
+ACTIVE = ("PENDING", "RUNNING", "CANCEL_PENDING")
+"""States of a step that count against the limit of 256 steps a cluster."""
+
+OCCUPYING = ("RUNNING", "CANCEL_PENDING")
+"""States of a step whose process may be alive."""
+
+
+@dataclass
+class StepRecord:
+    """A step. Times are epoch seconds."""
+
+    id: str
+    name: str
+    jar: str
+    args: list[str]
+    main_class: str | None
+    properties: dict[str, str]
+    action_on_failure: str
+    execution_role: str | None
+    created: float
+    started: float | None = None
+    ended: float | None = None
+    state: str = "PENDING"
+    message: str | None = None
+    failure: dict[str, str] | None = None
+
+
+@dataclass
+class ClusterRecord:
+    """A cluster. `request` is the RunJobFlow request, for all that never changes; times are epoch seconds."""
+
+    id: str
+    region: str
+    request: dict[str, Any]
+    groups: list[dict[str, Any]]
+    fleets: list[dict[str, Any]]
+    created: float
+    tags: dict[str, str]
+    keep_alive: bool
+    termination_protected: bool
+    unhealthy_node_replacement: bool
+    visible_to_all_users: bool
+    step_concurrency: int
+    idle_timeout: int | None
+    managed_scaling: dict[str, Any] | None
+    state: str = "STARTING"
+    reason_code: str | None = None
+    message: str | None = "Configuring cluster software"
+    ready: float | None = None
+    idle_since: float | None = None
+    ended: float | None = None
+    steps: list[StepRecord] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The cluster's name."""
+        return str(self.request["Name"])
+
+    @property
+    def arn(self) -> str:
+        """The cluster's ARN (Service Authorization Reference, Amazon EMR)."""
+        return f"arn:aws:elasticmapreduce:{self.region}:{ACCOUNT}:cluster/{self.id}"
+
+    def steps_in(self, *states: str) -> list[StepRecord]:
+        """List the steps in any of `states`, oldest first."""
+        return [step for step in self.steps if step.state in states]
+
+
+ACCOUNT = "123456789012"
+"""The account that moto gives to credentials that it does not know."""
+
+
+class Records:
+    """The clusters' records on disk: `<folder>/<cluster id>/cluster.json`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, cluster: ClusterRecord) -> None:
+        """Write the record; a reader and a crash see the old one or the new one."""
+        folder = self.folder_of(cluster.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / "cluster.json.new"
+        temporary.write_text(json.dumps(asdict(cluster)))
+        temporary.replace(folder / "cluster.json")
+
+    def load(self) -> Iterator[ClusterRecord]:
+        """Yield all records, oldest first."""
+        found = [json.loads(path.read_text()) for path in self.folder.glob("*/cluster.json")]
+        for record in sorted(found, key=lambda record: record["created"]):
+            steps = [StepRecord(**step) for step in record.pop("steps")]
+            yield ClusterRecord(**record, steps=steps)
+
+    def folder_of(self, cluster_id: str) -> Path:
+        """Return the folder of what lives as long as the cluster."""
+        return self.folder / cluster_id

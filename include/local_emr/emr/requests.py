@@ -1,0 +1,167 @@
+"""From RunJobFlow and AddJobFlowSteps requests to records; what AWS refuses is refused, in its words where known.
+
+Sources: RunJobFlow, JobFlowInstancesConfig, StepConfig and AutoTerminationPolicy in the Amazon EMR API reference.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+from typing import TYPE_CHECKING, Any
+
+from local_emr.emr import logs
+from local_emr.emr.records import ACTIVE, ClusterRecord, StepRecord
+from local_emr.protocol import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MOST_STEPS = 256
+"""Steps that may be active at a time, and that one request may bring."""
+
+LONGEST_STEP = 10_240
+"""Characters in all strings of a step's HadoopJarStep."""
+
+IDLE_TIMEOUT = range(60, 604_800 + 1)
+STEP_CONCURRENCY = range(1, 256 + 1)
+
+_RELEASE_LABEL = re.compile(r"emr-(spark-)?\d+\.\d+(\.\d+)?(-[a-z0-9]+)*")
+_NAME_FORBIDS = set("<>$|`")
+_ID_LETTERS = string.ascii_uppercase + string.digits
+
+Request = dict[str, Any]
+
+
+def new_id(prefix: str) -> str:
+    """Return an identifier in the form of EMR's: `j-` for a cluster, `s-` a step, `ig-` a group, `if-` a fleet."""
+    return f"{prefix}-{''.join(secrets.choice(_ID_LETTERS) for _ in range(13))}"
+
+
+def refused(message: str) -> ServiceError:
+    """Return the error of a request that is not valid."""
+    return ServiceError("ValidationException", message)
+
+
+def new_cluster(request: Request, region: str, now: float) -> ClusterRecord:
+    """Return the record of the cluster that a RunJobFlow request asks for."""
+    _check_names(request)
+    instances = request["Instances"]
+    idle = request.get("AutoTerminationPolicy", {}).get("IdleTimeout")
+    cluster = ClusterRecord(
+        id=new_id("j"),
+        region=region,
+        request={name: value for name, value in request.items() if name != "Steps"},
+        groups=_groups(instances),
+        fleets=[{"Id": new_id("if"), **fleet} for fleet in instances.get("InstanceFleets", [])],
+        created=now,
+        tags=tags_of(request.get("Tags", [])),
+        keep_alive=instances.get("KeepJobFlowAliveWhenNoSteps", False),
+        termination_protected=instances.get("TerminationProtected", False),
+        unhealthy_node_replacement=instances.get("UnhealthyNodeReplacement", False),
+        visible_to_all_users=request.get("VisibleToAllUsers", True),
+        step_concurrency=checked_concurrency(request.get("StepConcurrencyLevel", 1)),
+        idle_timeout=None if idle is None else checked_idle_timeout(idle),
+        managed_scaling=request.get("ManagedScalingPolicy"),
+    )
+    role = request.get("StepExecutionRoleArn")
+    cluster.steps = new_steps(cluster, request.get("Steps", []), role, now)
+    return cluster
+
+
+def _check_names(request: Request) -> None:
+    if _NAME_FORBIDS & set(request["Name"]):
+        raise refused("Invalid cluster name: it can't contain the characters <, >, $, |, or ` (backtick)")
+    label = request.get("ReleaseLabel")
+    if label is None:
+        raise refused("ReleaseLabel is required: clusters of AMI versions cannot be created any more")
+    if not _RELEASE_LABEL.fullmatch(label):
+        raise refused(f"The supplied release label is invalid: {label}.")
+    if "LogUri" in request and not logs.is_log_uri(request["LogUri"]):
+        raise refused(f"The log URI {request['LogUri']} is not valid: it must be s3://bucket/prefix")
+
+
+def _groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the instance groups that a request names, or means by its simple counts."""
+    simple = "MasterInstanceType" in instances or "InstanceCount" in instances
+    ways = [simple, bool(instances.get("InstanceGroups")), bool(instances.get("InstanceFleets"))]
+    if sum(ways) != 1:
+        raise refused("Specify exactly one of InstanceGroups, InstanceFleets, and instance types with InstanceCount")
+    roles = [group["InstanceRole"] for group in instances.get("InstanceGroups", [])]
+    roles += [fleet["InstanceFleetType"] for fleet in instances.get("InstanceFleets", [])]
+    groups = _simple_groups(instances) if simple else instances.get("InstanceGroups", [])
+    if not simple and roles.count("MASTER") != 1:
+        raise refused(
+            f"A cluster has exactly one MASTER instance group or fleet; the request has {roles.count('MASTER')}"
+        )
+    return [{"Id": new_id("ig"), "Market": "ON_DEMAND", **group} for group in groups]
+
+
+def _simple_groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
+    count = instances.get("InstanceCount", 1)
+    master = instances.get("MasterInstanceType")
+    if master is None:
+        raise refused("MasterInstanceType is required with InstanceCount")
+    if count < 1:
+        raise refused(f"InstanceCount must be at least 1, not {count}")
+    core = instances.get("SlaveInstanceType", master)
+    groups = [{"Name": "Master", "InstanceRole": "MASTER", "InstanceType": master, "InstanceCount": 1}]
+    if count > 1:
+        groups.append({"Name": "Core", "InstanceRole": "CORE", "InstanceType": core, "InstanceCount": count - 1})
+    return groups
+
+
+def new_steps(cluster: ClusterRecord, steps: list[Request], role: str | None, now: float) -> list[StepRecord]:
+    """Return the records of the steps that a request brings to `cluster`."""
+    if len(steps) + len(cluster.steps_in(*ACTIVE)) > MOST_STEPS:
+        raise refused(
+            "Maximum number of active steps(State = 'Running', 'Pending' or 'Cancel_Pending') for cluster exceeded."
+        )
+    return [_new_step(cluster, step, role, now) for step in steps]
+
+
+def _new_step(cluster: ClusterRecord, step: Request, role: str | None, now: float) -> StepRecord:
+    jar = step["HadoopJarStep"]
+    properties = {prop.get("Key", ""): prop.get("Value", "") for prop in jar.get("Properties", [])}
+    texts = [jar["Jar"], jar.get("MainClass", ""), *jar.get("Args", []), *properties, *properties.values()]
+    if sum(map(len, texts)) > LONGEST_STEP:
+        raise refused(
+            f"The strings of HadoopJarStep of step {step['Name']!r} exceed {LONGEST_STEP} characters in total"
+        )
+    concurrent = cluster.step_concurrency > 1
+    action = step.get("ActionOnFailure", "CONTINUE" if concurrent else "TERMINATE_CLUSTER")
+    if concurrent and action != "CONTINUE":
+        raise refused(
+            f"The ActionOnFailure setting {action} of step {step['Name']!r} is not valid: "
+            "a cluster whose StepConcurrencyLevel is greater than 1 allows CONTINUE only"
+        )
+    return StepRecord(
+        id=new_id("s"),
+        name=step["Name"],
+        jar=jar["Jar"],
+        args=list(jar.get("Args", [])),
+        main_class=jar.get("MainClass"),
+        properties=properties,
+        action_on_failure=action,
+        execution_role=role,
+        created=now,
+    )
+
+
+def checked_concurrency(level: int) -> int:
+    """Return the step concurrency level, if EMR allows it."""
+    if level not in STEP_CONCURRENCY:
+        raise refused(f"StepConcurrencyLevel must be from 1 to 256, not {level}")
+    return level
+
+
+def checked_idle_timeout(seconds: int) -> int:
+    """Return the idle timeout of an auto-termination policy, if EMR allows it."""
+    if seconds not in IDLE_TIMEOUT:
+        raise refused(f"IdleTimeout must be from 60 to 604800 seconds, not {seconds}")
+    return seconds
+
+
+def tags_of(tags: list[Request]) -> dict[str, str]:
+    """Return a request's tags as a mapping."""
+    return {tag["Key"]: tag.get("Value", "") for tag in tags if "Key" in tag}

@@ -1,0 +1,76 @@
+"""The endpoint as a whole: one data folder, one port, one process."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from local_emr import storage
+from local_emr.emr import ElasticMapReduce, SystemClock
+from local_emr.protocol import JsonService, not_served
+from local_emr.server import Router, bind, moto
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from local_emr.emr import Clock
+    from local_emr.engine import Engine
+
+
+class DataInUseError(Exception):
+    """Another endpoint works on the same data folder."""
+
+
+@contextmanager
+def running(  # noqa: PLR0913 - each is a part that a test may replace
+    data: Path,
+    engine: Callable[[Path, str], Engine],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    boot_seconds: float = 2.0,
+    clock: Clock | None = None,
+) -> Iterator[str]:
+    """Serve the endpoint inside the block and yield its URL; afterwards nothing that it started runs any more.
+
+    `engine` makes the engine from the data folder and the URL. OSError when the address cannot be had,
+    DataInUseError when the folder is taken.
+    """
+    data = data.absolute()
+    with _exclusive(data):
+        server = bind(host, port)
+        url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+        storage.install(data / "s3")
+        clusters = ElasticMapReduce(data, engine(data, url), boot_seconds=boot_seconds, clock=clock or SystemClock())
+        router = Router(
+            {
+                "elasticmapreduce": JsonService("emr", clusters),
+                "emr-containers": not_served("Amazon EMR on EKS"),
+                "emr-serverless": not_served("Amazon EMR Serverless"),
+            },
+            moto(),
+        )
+        server.app = router
+        thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
+        thread.start()
+        try:
+            yield url
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+            router.close()
+
+
+@contextmanager
+def _exclusive(data: Path) -> Iterator[None]:
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataInUseError(str(data)) from None
+        yield

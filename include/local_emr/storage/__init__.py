@@ -1,0 +1,5 @@
+"""S3 as a directory: bucket b's key k is the file `<root>/b/k`, for AWS clients and for Spark alike."""
+
+from local_emr.storage.backend import install
+
+__all__ = ["install"]
