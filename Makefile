@@ -1,0 +1,98 @@
+# Everything a person does with this checkout. `make` alone lists it.
+
+PYTHON := $(shell command -v python3.11 || command -v python3 || echo python3.11)
+UV_VERSION := 0.13.8
+VENV := .venv/bin
+RUN := PYTHONPATH=include $(VENV)/python -m
+
+# Only what is typed after `make` counts: a shell may export PORT or HOST for something else.
+typed = $(if $(filter command,$(firstword $(origin $(1)))),$(2) '$(subst ','\'',$($(1)))')
+PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo up down status password local-emr test test-unit test-browser lint format bench wheel lock \
+        compose-env clean clean-all
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/.ready ## run one day of flights on a real Airflow and a local EMR (DATE=2013-02-03 PORT=8080 EMR_PORT=4566)
+	@$(RUN) local_airflow demo $(PORTS) $(call typed,DATE,--date) $(call typed,CONF,--conf)
+
+up: .venv/.ready ## start Airflow and the local EMR and leave them running (PORT=8080 EMR_PORT=4566)
+	@$(RUN) local_airflow up $(PORTS)
+
+down: .venv/.ready ## stop what `make up` started, and only that
+	@$(RUN) local_airflow down
+
+status: .venv/.ready ## say what runs
+	@$(RUN) local_airflow status
+
+password: .venv/.ready ## print the password of Airflow's user admin
+	@$(RUN) local_airflow password
+
+local-emr: .venv/.ready ## serve the EMR endpoint alone, in the foreground (PORT=4566 HOST=127.0.0.1)
+	@PYTHONPATH=include exec $(VENV)/python -m local_emr --data .local/emr $(call typed,PORT,--port) $(call typed,HOST,--host)
+
+test: .venv/.ready ## run all tests but those in a browser
+	@$(VENV)/python -m pytest
+
+test-unit: .venv/.ready ## run the quick tests
+	@$(VENV)/python -m pytest tests/unit -m "not slow"
+
+test-browser: .venv/.ready ## run the tests in a browser, with Chromium from the system's packages
+	@if ! ls tests/browser/test_*.py >/dev/null 2>&1; then echo "tests/browser holds no tests."; exit 0; fi; \
+	browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }; \
+	if ! browser >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null || true; \
+	fi; \
+	if ! found=$$(browser); then \
+	  echo "NOT RUN: the browser tests need Chromium. Install it (Debian: apt-get install chromium), then try again." >&2; \
+	  exit 1; \
+	fi; \
+	CHROMIUM="$$found" $(VENV)/python -m pytest tests/browser
+
+lint: .venv/.ready ## check style and types
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@$(VENV)/mypy
+
+format: .venv/.ready ## put the code into the one format
+	@$(VENV)/ruff format .
+	@$(VENV)/ruff check --fix .
+
+bench: .venv/.ready ## run the benchmarks
+	@for file in benchmarks/bench_*.py; do PYTHONPATH=include:plugins $(VENV)/python "$$file" || exit 1; done
+
+wheel: .venv/.ready ## build the wheel of emr_pipelines into dist/
+	@$(VENV)/uv build --quiet --wheel --python $(VENV)/python
+	@ls dist/*.whl
+
+lock: .venv/.ready ## pin again what requirements.in and requirements-dev.in ask for
+	@$(VENV)/uv pip compile --quiet --universal --python-version 3.11 requirements.in -o requirements.txt
+	@$(VENV)/uv pip compile --quiet --universal --python-version 3.11 requirements-dev.in -c requirements.txt -o requirements-dev.txt
+
+compose-env: .venv/.ready ## draw the secrets that docker-compose.yaml needs into .env, once
+	@$(RUN) local_airflow.compose_env
+
+clean: ## stop what runs and forget all data and caches
+	@if [ -d .local/airflow ] && [ -e .venv/.ready ]; then $(RUN) local_airflow down; fi
+	@rm -rf .local build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis plugins/*.egg-info
+	@find dags include plugins tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-all: clean ## as clean, and remove the installed packages too
+	@rm -rf .venv
+
+# The stamp is written last: an interrupted set-up starts where it can and ends complete.
+.venv/.ready: requirements-dev.txt
+	@found=$$('$(PYTHON)' -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || found=none; \
+	if [ "$$found" != 3.11 ]; then \
+	  echo "needs Python 3.11, found $$found at $(PYTHON); make PYTHON=/path/to/python3.11" >&2; exit 1; \
+	fi
+	@$(VENV)/python -c 'import pip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+	  '$(PYTHON)' -m venv --clear .venv
+	@echo "Installing what requirements-dev.txt pins (once, a few minutes) ..."
+	@$(VENV)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(VENV)/uv pip sync --quiet --python $(VENV)/python requirements-dev.txt
+	@touch $@
