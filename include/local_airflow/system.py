@@ -177,10 +177,12 @@ class LocalAirflow:
     def _not_ready(self) -> list[str]:
         """Name what does not work yet."""
         try:
-            reply = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=10, trust_env=False)
-            return not_ready(reply.json(), self._launched_at) if reply.is_success else ["api-server"]
+            reply = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=30, trust_env=False)
+            # The API that tasks speak with is built at its first request, which else the first task would wait for.
+            tasks = httpx.get(f"{self.url}/execution/health", timeout=30, trust_env=False)
         except httpx.TransportError:
             return ["api-server"]
+        return not_ready(reply.json(), self._launched_at) if reply.is_success and tasks.is_success else ["api-server"]
 
     def _prepare_home(self) -> None:
         """Write the configuration and, once, the password; both are for their owner's eyes only."""
