@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import logging
 import re
 from typing import TYPE_CHECKING
@@ -44,7 +45,9 @@ def upload(cluster: ClusterRecord, step: StepRecord, folder: Path, buckets: Path
     for name in NAMES:
         path = files.path_of(bucket, _key(place[1], cluster, step, name))
         try:
-            uploaded = path is not None and files.write(bucket, path, gzip.compress((folder / name).read_bytes()))
+            uploaded = path is not None and files.write(
+                bucket, path, io.BytesIO(gzip.compress((folder / name).read_bytes()))
+            )
         except FileNotFoundError:
             continue
         if not uploaded:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,8 @@ HIDDEN = "_temporary"
 
 INCOMING = ".incoming"
 """Where objects are written before they appear, beside the buckets. No bucket can have this name."""
+
+COPY_SIZE = 1 << 20
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
@@ -53,21 +56,25 @@ def _is_file_name(part: str) -> bool:
     return part not in ("", ".", "..") and "\0" not in part and length <= LONGEST_NAME
 
 
-def write(bucket: Path, path: Path, content: bytes) -> bool:
-    """Make `content` the file at `path`, at once for every reader. False when a folder or a file stands in the way."""
+def write(bucket: Path, path: Path, content: BinaryIO) -> bool:
+    """Make `content`, from where it stands, the file at `path`, at once for every reader.
+
+    False when a folder or a file stands in the way.
+    """
     incoming = bucket.parent / INCOMING
     incoming.mkdir(exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=incoming)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            shutil.copyfileobj(content, file, COPY_SIZE)
         Path(temporary).chmod(0o644)
         with _changing_tree:
             path.parent.mkdir(parents=True, exist_ok=True)
             Path(temporary).replace(path)
     except (FileExistsError, IsADirectoryError, NotADirectoryError):
-        Path(temporary).unlink()
         return False
+    finally:
+        Path(temporary).unlink(missing_ok=True)
     return True
 
 
@@ -90,10 +97,10 @@ def keys(bucket: Path, prefix: str = "", after: str = "") -> Iterator[str]:
     A page of a listing costs the folders it touches: folders that lie wholly before `after` or outside `prefix` are
     never opened.
     """
-    for key, is_folder in _level(bucket, prefix):
-        if is_folder and (key > after or after.startswith(key)):
+    for key, is_folder in _level(bucket, prefix, after):
+        if is_folder:
             yield from keys(bucket, key, after)
-        elif not is_folder and key > after:
+        else:
             yield key
 
 
@@ -102,13 +109,16 @@ def level(bucket: Path, prefix: str = "", after: str = "") -> Iterator[str]:
 
     A folder without any key below it does not exist for S3.
     """
-    for key, is_folder in _level(bucket, prefix):
+    for key, is_folder in _level(bucket, prefix, after):
         if key > after and (not is_folder or next(keys(bucket, key), None) is not None):
             yield key
 
 
-def _level(bucket: Path, prefix: str) -> list[tuple[str, bool]]:
-    """List the folder that `prefix` points into: sorted pairs of key (a folder's ends with "/") and is it a folder."""
+def _level(bucket: Path, prefix: str, after: str) -> list[tuple[str, bool]]:
+    """List the folder that `prefix` points into: sorted pairs of key (a folder's ends with "/") and is it a folder.
+
+    A folder that `after` lies in is listed too: some of its keys come after it.
+    """
     folder = prefix[: prefix.rfind("/") + 1]
     path = path_of(bucket, folder[:-1]) if folder else bucket
     if path is None:
@@ -119,8 +129,13 @@ def _level(bucket: Path, prefix: str) -> list[tuple[str, bool]]:
             for entry in entries:
                 is_folder = entry.is_dir(follow_symlinks=False)
                 key = f"{folder}{entry.name}/" if is_folder else f"{folder}{entry.name}"
-                if key.startswith(prefix) and _is_file_name(entry.name) and not (is_folder and entry.name == HIDDEN):
+                is_after = key > after or (is_folder and after.startswith(key))
+                if is_after and key.startswith(prefix) and _is_listed(entry.name, is_folder=is_folder):
                     found.append((key, is_folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(found)
+
+
+def _is_listed(name: str, *, is_folder: bool) -> bool:
+    return _is_file_name(name) and not (is_folder and name == HIDDEN)

@@ -8,7 +8,7 @@ import io
 import stat
 import threading
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from moto.s3.models import FakeDeleteMarker, FakeKey
 from moto.s3.utils import _VersionedKeyStore
@@ -145,7 +145,7 @@ class DirectoryKeyStore(_VersionedKeyStore):
                 files.remove(self.folder, path)
             return
         version.etag  # noqa: B018 - moto computes it on demand, and now the content is at hand
-        if files.write(self.folder, path, version.value):
+        if files.write(self.folder, path, _content(version)):
             _onto_file(version, path, path.stat())
 
     def _remember(self, key: str, versions: list[Version] | None) -> None:
@@ -194,6 +194,11 @@ def _signature(status: os.stat_result) -> tuple[int, int, int]:
 
 def _is_on_file(version: Version | None) -> bool:
     return isinstance(version, FakeKey) and isinstance(version._value_buffer, FileBuffer)  # noqa: SLF001 - no other door
+
+
+def _content(version: FakeKey) -> BinaryIO:
+    version._value_buffer.seek(0)  # noqa: SLF001 - moto has no other door to an object's content
+    return cast("BinaryIO", version._value_buffer)  # noqa: SLF001 - as above
 
 
 def _replace_buffer(version: FakeKey, buffer: Any) -> None:
