@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import boto3
 from pyarrow import parquet  # type: ignore[import-untyped]  # it ships no types
 
+from local_airflow.buckets import create_missing
 from local_airflow.report import Interval
 from local_airflow.settings import CREDENTIALS, REGION
 
@@ -45,10 +46,7 @@ class Measures:
 
     def create_buckets(self, *names: str) -> None:
         """Create the buckets that do not exist."""
-        there = {bucket["Name"] for bucket in self._s3.list_buckets()["Buckets"]}
-        for name in names:
-            if name not in there:
-                self._s3.create_bucket(Bucket=name)
+        create_missing(self._s3, *names)
 
     def csv_rows(self, bucket: str, prefix: str) -> int | None:
         """Return the number of lines, headers excluded, of the CSV objects under a prefix; None without objects."""
