@@ -11,18 +11,15 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from emr_pipelines.documents import Document, suggestion
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.targets import Profile, profile_model, target_names
-
-_Model = TypeVar("_Model", bound=BaseModel)
 
 _DEPLOYMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -56,9 +53,9 @@ class Environment:
         try:
             return self.profiles[name]
         except KeyError:
-            raise ConfigurationError(
-                f"There is no profile {name!r} in {self.source}{_suggestion(name, self.profiles)}; it has: {', '.join(sorted(self.profiles))}"
-            ) from None
+            guess = suggestion(name, self.profiles)
+            known = ", ".join(sorted(self.profiles))
+            raise ConfigurationError(f"There is no profile {name!r} in {self.source}{guess}; it has: {known}") from None
 
 
 def include_folder() -> Path:
@@ -77,8 +74,9 @@ def current_environment() -> Environment:
     path = folder / f"{name}.yaml"
     if not re.fullmatch(r"[\w-]+", name) or not path.is_file():
         available = sorted(file.stem for file in folder.glob("*.yaml"))
+        known = ", ".join(available) or "none"
         raise ConfigurationError(
-            f"EMR_PIPELINES_ENVIRONMENT is {name!r}, but there is no {path}{_suggestion(name, available)}; available: {', '.join(available) or 'none'}"
+            f"EMR_PIPELINES_ENVIRONMENT is {name!r}, and there is no {path}{suggestion(name, available)}; there are: {known}"
         )
     return _read_once(path, path.stat().st_mtime_ns, os.environ.get("EMR_PIPELINES_DEPLOYMENT"))
 
@@ -93,7 +91,7 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
 
     :raises ConfigurationError: what is wrong, with file and line.
     """
-    document = _Document(path)
+    document = Document(path)
     content = document.content
     document.require(
         set(content) <= {"deployment", "buckets", "profiles"},
@@ -104,8 +102,8 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
     document.require(
         isinstance(name, str) and _DEPLOYMENT.fullmatch(name),
         ("deployment",),
-        "deployment: name this Airflow installation (lower case letters, digits and hyphens, at most 31), here or in EMR_PIPELINES_DEPLOYMENT: "
-        "compute is found, and ended, by it",
+        "deployment: name this Airflow installation, here or in EMR_PIPELINES_DEPLOYMENT, with at most 31 lower case letters, "
+        "digits and hyphens: compute is found, and ended, by it",
     )
     buckets = document.model(Buckets, ("buckets",), content.get("buckets") or {})
     for purpose, bucket in buckets:
@@ -123,19 +121,20 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
     )
 
 
-def _profile(document: _Document, name: str, profiles: dict[str, Any], buckets: Buckets) -> Profile:
+def _profile(document: Document, name: str, profiles: dict[str, Any], buckets: Buckets) -> Profile:
     settings = _inherited(document, name, profiles, ())
     target = settings.get("target")
     document.require(
         target in target_names(),
         ("profiles", name, "target"),
-        f"profiles.{name}.target: {target!r} is no target{_suggestion(str(target), target_names())}; there are: {', '.join(target_names())}",
+        f"profiles.{name}.target: {target!r} is no target{suggestion(str(target), target_names())}; "
+        f"there are: {', '.join(target_names())}",
     )
     settings.setdefault("log_uri", f"s3://{buckets.logs}/elasticmapreduce/")
     return document.model(profile_model(str(target)), ("profiles", name), {**settings, "name": name})
 
 
-def _inherited(document: _Document, name: str, profiles: dict[str, Any], heirs: tuple[str, ...]) -> dict[str, Any]:
+def _inherited(document: Document, name: str, profiles: dict[str, Any], heirs: tuple[str, ...]) -> dict[str, Any]:
     """Return a profile's settings over those of the profile that it extends."""
     where = ("profiles", name)
     own = profiles[name]
@@ -147,7 +146,7 @@ def _inherited(document: _Document, name: str, profiles: dict[str, Any], heirs: 
     document.require(
         parent in profiles,
         (*where, "extends"),
-        f"profiles.{name}.extends: there is no profile {parent!r}{_suggestion(str(parent), profiles)}",
+        f"profiles.{name}.extends: there is no profile {parent!r}{suggestion(str(parent), profiles)}",
     )
     settings = _merge(_inherited(document, parent, profiles, (*heirs, name)), own)
     del settings["extends"]
@@ -163,76 +162,6 @@ def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-class _Document:
-    """A YAML file that remembers on which line each of its settings stands."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lines: dict[tuple[str | int, ...], int] = {}
-        self._scalars = yaml.SafeLoader("")
-        try:
-            node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-            self.content = self._value(node, ())
-        except OSError as error:
-            raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f":{mark.line + 1}" if mark else ""
-            raise ConfigurationError(
-                f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}"
-            ) from None
-        self.require(
-            isinstance(self.content, dict), (), "an environment is a mapping of deployment, buckets and profiles"
-        )
-
-    def _value(self, node: yaml.Node | None, where: tuple[str | int, ...]) -> Any:
-        if node is None:
-            return None
-        self._lines.setdefault(where, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            mapping: dict[str, Any] = {}
-            for name_node, value_node in node.value:
-                name = str(name_node.value)
-                line = name_node.start_mark.line + 1
-                if name in mapping:
-                    raise ConfigurationError(f"{self.path}:{line}: {name!r} stands here a second time")
-                self._lines[(*where, name)] = line
-                mapping[name] = self._value(value_node, (*where, name))
-            return mapping
-        if isinstance(node, yaml.SequenceNode):
-            return [self._value(item, (*where, index)) for index, item in enumerate(node.value)]
-        return self._scalars.construct_object(node)
-
-    def require(self, holds: object, where: tuple[str | int, ...], message: str) -> None:
-        """Raise ``ConfigurationError`` with file and line unless the condition holds."""
-        if not holds:
-            raise ConfigurationError(f"{self._place(where)}: {message}")
-
-    def model(self, model: type[_Model], where: tuple[str | int, ...], settings: dict[str, Any]) -> _Model:
-        """Build a typed model, turning pydantic's findings into sentences with file and line."""
-        try:
-            return model(**settings)
-        except ValidationError as error:
-            finding = error.errors(include_url=False)[0]
-            place = (*where, *finding["loc"])
-            name = ".".join(str(part) for part in place)
-            message = f"{name}: {finding['msg']}"
-            if finding["type"] == "extra_forbidden":
-                message = f"{name}: there is no such setting{_suggestion(str(place[-1]), model.model_fields)}"
-            raise ConfigurationError(f"{self._place(place)}: {message}") from None
-
-    def _place(self, where: tuple[str | int, ...]) -> str:
-        """Return ``file:line`` of a setting, or of the nearest one above it that stands in the file."""
-        while where and where not in self._lines:
-            where = where[:-1]
-        return f"{self.path}:{self._lines.get(where, 1)}"
-
-
 def _unknown(content: Mapping[str, Any], *known: str) -> str:
     extra = next((name for name in content if name not in known), "")
-    return f"there is no such setting: {extra!r}{_suggestion(extra, known)}"
-
-
-def _suggestion(word: str, known: Any) -> str:
-    close = get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    return f"there is no such setting: {extra!r}{suggestion(extra, known)}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+import secrets
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -105,8 +106,8 @@ class Record:
     max_tries: int
     clear_number: int
     fingerprint: str
-    compute: dict[str, str]
-    written_at: float
+    compute: dict[str, str] = field(default_factory=dict)
+    written_at: float = 0.0
     job_run: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -144,6 +145,10 @@ class Attempt:
     clear_number: int
     fingerprint: str
 
+    def record(self, generation: int) -> Record:
+        """Return the record of a new generation, under a nonce that nobody can guess or repeat."""
+        return Record(secrets.token_hex(8), generation, self.max_tries, self.clear_number, self.fingerprint)
+
 
 class Standing(StrEnum):
     """How the recorded job run stands, as far as the next step is concerned."""
@@ -175,7 +180,9 @@ class Decision:
     reason: str
 
 
-def decide(record: Record | None, attempt: Attempt, standing: Standing) -> Decision:
+def decide(  # noqa: PLR0911  # a table reads best as its rows
+    record: Record | None, attempt: Attempt, standing: Standing
+) -> Decision:
     """Decide what this execution of a task does about its job run. Pure: ``docs/reliability.md`` holds it as a table."""
     if record is None:
         return Decision(Action.RENEW, "first execution of this task")

@@ -64,6 +64,7 @@ class AcquireOperator(BaseOperator):
 
     def resume(self, context: Context, event: dict[str, Any], acquired: dict[str, Any]) -> dict[str, Any]:
         """Go on after a deferred wait."""
+        del context  # Airflow hands it over by name
         compute = Compute.from_json(acquired["compute"])
         if event.get("deadline"):
             raise ComputeError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -133,19 +132,9 @@ class EmrJobOperator(BaseOperator):
         self.log.info("Decision: %s, because %s", decision.action, decision.reason)
         if record and existing and decision.action in (Action.ADOPT, Action.RETURN):
             return Compute.from_json(record.compute), existing, record.written_at
-        if decision.action is Action.RENEW:
+        if record is None or decision.action is Action.RENEW:
             self._cancel_older(record, standing, existing)
-            generation = record.generation + 1 if record else 1
-            record = Record(
-                secrets.token_hex(8),
-                generation,
-                attempt.max_tries,
-                attempt.clear_number,
-                attempt.fingerprint,
-                compute.to_json(),
-                time.time(),
-            )
-        assert record is not None
+            record = attempt.record(record.generation + 1 if record else 1)
         record = record.on(compute.to_json(), time.time())
         store.set(_RECORD, record.to_json())
         started = self._submit(run, compute, code, record)
@@ -189,7 +178,8 @@ class EmrJobOperator(BaseOperator):
         state = wait_briefly(lambda: job_state_of(compute, existing), lambda state: state.state.ended, _CANCEL_SECONDS)
         if not state.state.ended:
             raise JobError(
-                f"Job run {existing} of an earlier execution is still {state.state} {_CANCEL_SECONDS:.0f} s after it was cancelled. It costs; a retry waits for it again."
+                f"Job run {existing} of an earlier execution is still {state.state} {_CANCEL_SECONDS:.0f} s after it was cancelled. "
+                "It costs; a retry waits for it again."
             )
 
     def _pin_missing(self, run: Run, compute: Compute, code: Mapping[str, str]) -> dict[str, str]:

@@ -52,17 +52,17 @@ class EmrPipeline(TaskGroup):
             self._check(jobs)
             self._offer_targets()
             self._surround()
-        super().__exit__(kind, error, trace)
+        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]  # Airflow's has no types
 
     def get_leaves(self) -> Any:
-        """What follows the pipeline follows its verdict."""
-        verdict = self.children.get(self.child_id("verdict"))
+        """Return the verdict: what follows the pipeline follows it."""
+        verdict = self.children.get(self.child_id("verdict"))  # type: ignore[no-untyped-call]  # Airflow's has no types
         return iter([verdict]) if verdict else super().get_leaves()
 
     def _surround(self) -> None:
         roots, leaves = list(self.get_roots()), list(self.get_leaves())
-        begin = EmptyOperator(task_id="begin").as_setup()
-        acquire = AcquireOperator(task_id="acquire").as_setup()
+        begin = EmptyOperator(task_id="begin").as_setup()  # type: ignore[no-untyped-call]  # Airflow's has no types
+        acquire = AcquireOperator(task_id="acquire").as_setup()  # type: ignore[no-untyped-call]  # Airflow's has no types
         release = ReleaseOperator(task_id="release", retries=3, retry_delay=10)
         verdict = VerdictOperator(task_id="verdict", retries=0)
         begin >> acquire >> roots
@@ -77,8 +77,8 @@ class EmrPipeline(TaskGroup):
         offered = self.dag.params.get_param(_PARAMETER) if _PARAMETER in self.dag.params else None
         if offered is not None and offered.schema.get("enum") != profiles:
             raise ConfigurationError(
-                f"EmrPipeline {self.group_id!r} offers {profiles}, and the DAG's parameter {_PARAMETER!r} is already {offered.schema.get('enum') or 'something else'}: "
-                "pipelines of one DAG offer the same targets"
+                f"EmrPipeline {self.group_id!r} offers {profiles}, and the DAG's parameter {_PARAMETER!r} already offers "
+                f"{offered.schema.get('enum') or 'something else'}: pipelines of one DAG offer the same targets"
             )
         self.dag.params[_PARAMETER] = Param(
             profiles[0],

@@ -63,7 +63,7 @@ class _Waiting(BaseTrigger):
     """Looks until done or until the deadline (seconds since 1970), and yields one event."""
 
     def __init__(self, compute: dict[str, str], deadline: float | None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no types
         self.compute = compute
         self.deadline = deadline
 

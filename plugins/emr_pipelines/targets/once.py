@@ -21,7 +21,7 @@ LISTING_LAG = 15.0
 """Seconds after which an effect that no listing shows is taken not to have happened. AWS states no bound; issue reports name seconds."""
 
 _GIVE_UP = 180.0
-"""Seconds of refusals (throttled, or not reached at all) after which the last one is raised."""
+"""Seconds spent waiting between refusals (throttled, or not reached at all) after which the last one is raised."""
 
 _THROTTLED = frozenset({"ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException"})
 
@@ -79,7 +79,7 @@ def send_once(
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: effect_of(error) is not Effect.NONE),
         wait=tenacity.wait_random_exponential(multiplier=1, max=30),
-        stop=tenacity.stop_after_delay(_GIVE_UP),
+        stop=lambda attempts: attempts.idle_for >= _GIVE_UP,
         sleep=sleep,
         reraise=True,
     )

@@ -1,0 +1,87 @@
+"""YAML files that remember on which line each setting stands, so that every complaint can name it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from emr_pipelines.errors import ConfigurationError
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Document:
+    """A YAML file that remembers on which line each of its settings stands."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lines: dict[tuple[str | int, ...], int] = {}
+        self._scalars = yaml.SafeLoader("")
+        try:
+            node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            self.content = self._value(node, ())
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f":{mark.line + 1}" if mark else ""
+            raise ConfigurationError(
+                f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}"
+            ) from None
+        self.require(
+            isinstance(self.content, dict), (), "an environment is a mapping of deployment, buckets and profiles"
+        )
+
+    def _value(self, node: yaml.Node | None, where: tuple[str | int, ...]) -> Any:
+        if node is None:
+            return None
+        self._lines.setdefault(where, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            mapping: dict[str, Any] = {}
+            for name_node, value_node in node.value:
+                name = str(name_node.value)
+                line = name_node.start_mark.line + 1
+                if name in mapping:
+                    raise ConfigurationError(f"{self.path}:{line}: {name!r} stands here a second time")
+                self._lines[(*where, name)] = line
+                mapping[name] = self._value(value_node, (*where, name))
+            return mapping
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(item, (*where, index)) for index, item in enumerate(node.value)]
+        return self._scalars.construct_object(node)
+
+    def require(self, holds: object, where: tuple[str | int, ...], message: str) -> None:
+        """Raise ``ConfigurationError`` with file and line unless the condition holds."""
+        if not holds:
+            raise ConfigurationError(f"{self._place(where)}: {message}")
+
+    def model(self, model: type[_Model], where: tuple[str | int, ...], settings: dict[str, Any]) -> _Model:
+        """Build a typed model, turning pydantic's findings into sentences with file and line."""
+        try:
+            return model(**settings)
+        except ValidationError as error:
+            # A misspelt setting is both unknown and missing: the first names the line that a person wants to see.
+            finding = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+            place = (*where, *finding["loc"])
+            name = ".".join(str(part) for part in place)
+            message = f"{name}: {finding['msg']}"
+            if finding["type"] == "extra_forbidden":
+                message = f"{name}: there is no such setting{suggestion(str(place[-1]), model.model_fields)}"
+            raise ConfigurationError(f"{self._place(place)}: {message}") from None
+
+    def _place(self, where: tuple[str | int, ...]) -> str:
+        """Return ``file:line`` of a setting, or of the nearest one above it that stands in the file."""
+        while where and where not in self._lines:
+            where = where[:-1]
+        return f"{self.path}:{self._lines.get(where, 1)}"
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean ...?)`` when a known word is close, else nothing."""
+    close = get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

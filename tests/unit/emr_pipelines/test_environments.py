@@ -1,0 +1,134 @@
+"""Environments: what a platform team writes, and what it hears when it errs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.validate import ParamValidator
+from emr_pipelines.environments import current_environment, read_environment
+from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.keys import Lease
+
+COMPUTE = Path(__file__).parents[3] / "include" / "compute"
+LEASE = Lease("dev", "flights_daily", "manual__2013-01-15T00:00:00+00:00", "emr")
+
+GOOD = """\
+deployment: team-a
+buckets: {data: a-data, logs: a-logs, artifacts: a-artifacts}
+profiles:
+  ec2:
+    target: ec2
+    region: us-east-1
+    primary: {type: m5.xlarge}
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "dev.yaml"
+    path.write_text(text)
+    return path
+
+
+def run_job_flow_errors(request: dict) -> str:
+    client = boto3.client("emr", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    shape = client.meta.service_model.operation_model("RunJobFlow").input_shape
+    return ParamValidator().validate(request, shape).generate_report()
+
+
+@pytest.mark.parametrize("path", sorted(COMPUTE.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_profile_that_is_shipped_makes_a_request_that_botocore_accepts(path):
+    environment = read_environment(path)
+    assert environment.profiles
+    for profile in environment.profiles.values():
+        assert run_job_flow_errors(profile.request(LEASE, frozenset({"spark", "hive"}))) == ""
+
+
+def test_the_request_carries_the_lease_and_ends_by_itself(tmp_path):
+    profile = read_environment(written(tmp_path, GOOD)).profile("ec2")
+    request = profile.request(LEASE, frozenset({"spark"}))
+    tags = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
+    assert request["Name"].startswith(f"{LEASE.id}-")
+    assert tags["emr-pipelines:lease"] == LEASE.id
+    assert tags["emr-pipelines:deployment"] == "dev"
+    assert request["AutoTerminationPolicy"] == {"IdleTimeout": 1800}
+    assert request["LogUri"] == "s3://a-logs/elasticmapreduce/"
+    assert request["Instances"]["InstanceGroups"] == [
+        {"Name": "master", "InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1, "Market": "ON_DEMAND"}
+    ]
+
+
+def test_an_engine_that_a_job_needs_joins_the_applications(tmp_path):
+    profile = read_environment(written(tmp_path, GOOD + "    applications: [Hadoop]\n")).profile("ec2")
+    applications = profile.request(LEASE, frozenset({"hive", "spark"}))["Applications"]
+    assert applications == [{"Name": "Hadoop"}, {"Name": "Hive"}, {"Name": "Spark"}]
+
+
+def test_a_profile_inherits_deeply_and_overrides_what_it_names(tmp_path):
+    text = GOOD + "    core: {type: m5.xlarge, count: 2}\n  large:\n    extends: ec2\n    core: {count: 9}\n    idle_minutes: 5\n"
+    large = read_environment(written(tmp_path, text)).profile("large")
+    assert (large.core.type, large.core.count, large.idle_minutes) == ("m5.xlarge", 9, 5)
+    assert large.name == "large"
+
+
+def test_the_environment_variable_names_the_deployment_over_the_file(tmp_path):
+    assert read_environment(written(tmp_path, GOOD), "team-b").deployment == "team-b"
+
+
+def test_an_edited_file_is_read_again(tmp_path, monkeypatch):
+    (tmp_path / "compute").mkdir()
+    path = written(tmp_path / "compute", GOOD)
+    monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(tmp_path))
+    monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", "dev")
+    before = current_environment().deployment
+    path.write_text(GOOD.replace("team-a", "team-c"))
+    assert (before, current_environment().deployment) == ("team-a", "team-c")
+
+
+WRONG = [
+    # what is changed in the good file, the line that the message names, what it says
+    ("target: ec2", "target: ec3", 5, "'ec3' is no target (did you mean 'ec2'?)"),
+    ("region: us-east-1", "regoin: us-east-1", 6, "there is no such setting (did you mean 'region'?)"),
+    ("region: us-east-1", "region: virginia", 6, "profiles.ec2.region"),
+    ("type: m5.xlarge", "typ: m5.xlarge", 7, "profiles.ec2.primary"),
+    ("type: m5.xlarge", "type: large", 7, "profiles.ec2.primary.type"),
+    ("type: m5.xlarge", "type: m5.xlarge, count: 3", 4, "a transient cluster has one primary node"),
+    ("data: a-data, ", "", 2, "buckets.data: Field required"),
+    ("data: a-data", "data: A_Data", 2, "'A_Data' is no name of an S3 bucket"),
+    ("deployment: team-a", "deployment: Team A", 1, "name this Airflow installation"),
+    ("deployment: team-a", "deploy: team-a", 1, "there is no such setting: 'deploy' (did you mean 'deployment'?)"),
+    ("target: ec2", "extends: other", 5, "there is no profile 'other'"),
+    ("target: ec2", "extends: ec2", 4, "extends itself through ec2 -> ec2"),
+    ("target: ec2", "target: ec2\n    target: ec2", 6, "'target' stands here a second time"),
+    ("target: ec2", "target: [", 7, "not valid YAML"),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "line", "says"), WRONG, ids=lambda value: str(value)[:40])
+def test_a_mistake_is_named_with_its_file_and_line(tmp_path, good, bad, line, says):
+    path = written(tmp_path, GOOD.replace(good, bad, 1))
+    with pytest.raises(ConfigurationError) as caught:
+        read_environment(path)
+    assert str(caught.value).startswith(f"{path}:{line}: ")
+    assert says in str(caught.value)
+
+
+def test_outside_local_a_deployment_must_have_a_name(tmp_path):
+    with pytest.raises(ConfigurationError, match="EMR_PIPELINES_DEPLOYMENT"):
+        read_environment(written(tmp_path, GOOD.replace("deployment: team-a\n", "")))
+
+
+def test_an_unknown_profile_gets_the_names_that_there_are(tmp_path):
+    environment = read_environment(written(tmp_path, GOOD))
+    with pytest.raises(ConfigurationError, match=re.escape("There is no profile 'ec1'") + ".*did you mean 'ec2'.*it has: ec2"):
+        environment.profile("ec1")
+
+
+@pytest.mark.parametrize("name", ["nowhere", "../compute/local", ""])
+def test_an_unknown_environment_gets_the_names_that_there_are(monkeypatch, name):
+    monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(COMPUTE.parent))
+    monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", name)
+    with pytest.raises(ConfigurationError, match="there are: dev, local"):
+        current_environment()
