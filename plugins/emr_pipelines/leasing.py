@@ -17,7 +17,8 @@ from emr_pipelines.keys import Lease
 from emr_pipelines.links import LINKS, show_links
 from emr_pipelines.membership import Membership, Run
 from emr_pipelines.targets import target_for
-from emr_pipelines.targets.base import Compute, ComputeState, Phase, Target
+from emr_pipelines.targets.base import Compute, Target
+from emr_pipelines.targets.states import ComputeState, Phase
 from emr_pipelines.watching import ComputeTrigger, target_of, wait_briefly
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from emr_pipelines.jobs import Job, SparkJob, job_from
 from emr_pipelines.keys import Action, Attempt, Key, Record, Standing, decide, fingerprint
 from emr_pipelines.links import LINKS, show_links
 from emr_pipelines.membership import Run, membership_of
-from emr_pipelines.targets.base import Compute, JobRun, JobState, Logs, Phase, RunState
+from emr_pipelines.targets.base import Compute, JobRun, Logs
 from emr_pipelines.targets.once import LISTING_LAG
+from emr_pipelines.targets.states import JobState, Phase, RunState
 from emr_pipelines.watching import JobRunTrigger, job_state_of, target_of, wait_briefly
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from emr_pipelines.membership import Membership
 from emr_pipelines.targets import capabilities_of
 
 _PARAMETER = "target"
-_SURROUNDING = ("begin", "acquire", "release", "verdict")
 
 
 class EmrPipeline(TaskGroup):
@@ -47,12 +46,13 @@ class EmrPipeline(TaskGroup):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Check the jobs, then put the surrounding tasks around them."""
-        if kind is None:
-            jobs = [task for task in self if task.label not in _SURROUNDING]
-            self._check(jobs)
-            self._offer_targets()
-            self._surround()
-        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]  # Airflow's has no types
+        try:
+            if kind is None:
+                self._check(self)
+                self._offer_targets()
+                self._surround()
+        finally:
+            super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]  # Airflow's has no types
 
     def get_leaves(self) -> Any:
         """Return the verdict: what follows the pipeline follows it."""

@@ -14,8 +14,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from emr_pipelines.clients import clients_for
 from emr_pipelines.environments import current_environment
 from emr_pipelines.targets import target_for
-from emr_pipelines.targets.base import Compute, JobState, Phase, Target
+from emr_pipelines.targets.base import Compute, Target
 from emr_pipelines.targets.once import Effect, effect_of
+from emr_pipelines.targets.states import JobState, Phase
 
 PATIENCE = 20.0
 """Seconds that a task waits in its own process before it defers: a deferral costs about three."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any, Protocol, Self
 
 from emr_pipelines.jobs import Engine, Job
 from emr_pipelines.keys import Key, Lease
+from emr_pipelines.targets.states import ComputeState, JobState
 
 
 @dataclass(frozen=True)
@@ -23,41 +23,6 @@ class Clients:
     """Clients that repeat a call after a throttle, a 5xx or a lost connection."""
     once: Callable[[str], Any]
     """Clients that send each call once, for calls which AWS cannot tell from their own repetition."""
-
-
-class Phase(StrEnum):
-    """The life of compute."""
-
-    STARTING = "starting"
-    READY = "ready"
-    ENDED = "ended"
-    """Ending or ended: it takes no more work."""
-
-
-class Fault(StrEnum):
-    """Whose fault an end without success was."""
-
-    JOB = "job"
-    CAPACITY = "capacity"
-    SERVICE = "service"
-    USER = "user"
-
-
-class RunState(StrEnum):
-    """The one vocabulary into which a target translates its service's states of a job run."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    LOST = "lost"
-    """The service no longer knows the job run, or its compute ended before the job run's state did."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether the state is final."""
-        return self not in (RunState.PENDING, RunState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -77,24 +42,6 @@ class Compute:
     def from_json(cls, value: Mapping[str, str]) -> Self:
         """Rebuild it from the XCom value."""
         return cls(**value)
-
-
-@dataclass(frozen=True)
-class ComputeState:
-    """How compute stands; ``reason`` is the service's own words, ``fault`` is set when it ended without being asked to."""
-
-    phase: Phase
-    reason: str = ""
-    fault: Fault | None = None
-
-
-@dataclass(frozen=True)
-class JobState:
-    """How a job run stands; ``reason`` is the service's own words, ``fault`` is set when it ended without success."""
-
-    state: RunState
-    reason: str = ""
-    fault: Fault | None = None
 
 
 @dataclass(frozen=True)

@@ -16,20 +16,10 @@ from botocore.exceptions import ClientError
 from emr_pipelines.errors import ComputeError, ComputeReleasedError
 from emr_pipelines.jobs import CommandJob, Engine, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key, Lease, prefix_of
-from emr_pipelines.targets.base import (
-    Capabilities,
-    Clients,
-    Compute,
-    ComputeState,
-    Fault,
-    JobRun,
-    JobState,
-    Logs,
-    Phase,
-    RunState,
-)
+from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs
 from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.once import send_once
+from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
 _LIVE_CLUSTERS = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
 _LIVE_STEPS = ["PENDING", "RUNNING", "CANCEL_PENDING"]

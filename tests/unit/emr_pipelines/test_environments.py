@@ -8,6 +8,7 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.validate import ParamValidator
+
 from emr_pipelines.environments import current_environment, read_environment
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.keys import Lease
@@ -56,7 +57,13 @@ def test_the_request_carries_the_lease_and_ends_by_itself(tmp_path):
     assert request["AutoTerminationPolicy"] == {"IdleTimeout": 1800}
     assert request["LogUri"] == "s3://a-logs/elasticmapreduce/"
     assert request["Instances"]["InstanceGroups"] == [
-        {"Name": "master", "InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1, "Market": "ON_DEMAND"}
+        {
+            "Name": "master",
+            "InstanceRole": "MASTER",
+            "InstanceType": "m5.xlarge",
+            "InstanceCount": 1,
+            "Market": "ON_DEMAND",
+        }
     ]
 
 
@@ -67,7 +74,10 @@ def test_an_engine_that_a_job_needs_joins_the_applications(tmp_path):
 
 
 def test_a_profile_inherits_deeply_and_overrides_what_it_names(tmp_path):
-    text = GOOD + "    core: {type: m5.xlarge, count: 2}\n  large:\n    extends: ec2\n    core: {count: 9}\n    idle_minutes: 5\n"
+    text = (
+        GOOD
+        + "    core: {type: m5.xlarge, count: 2}\n  large:\n    extends: ec2\n    core: {count: 9}\n    idle_minutes: 5\n"
+    )
     large = read_environment(written(tmp_path, text)).profile("large")
     assert (large.core.type, large.core.count, large.idle_minutes) == ("m5.xlarge", 9, 5)
     assert large.name == "large"
@@ -122,7 +132,9 @@ def test_outside_local_a_deployment_must_have_a_name(tmp_path):
 
 def test_an_unknown_profile_gets_the_names_that_there_are(tmp_path):
     environment = read_environment(written(tmp_path, GOOD))
-    with pytest.raises(ConfigurationError, match=re.escape("There is no profile 'ec1'") + ".*did you mean 'ec2'.*it has: ec2"):
+    with pytest.raises(
+        ConfigurationError, match=re.escape("There is no profile 'ec1'") + ".*did you mean 'ec2'.*it has: ec2"
+    ):
         environment.profile("ec1")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from emr_pipelines.failures import TAIL_LINES, cause_in, failure_message, tail_of
 
 PYTHON = """\
@@ -52,7 +53,10 @@ HIVE = "FAILED: SemanticException [Error 10001]: Line 1:14 Table not found 'flig
         (PYTHON, "ValueError: 3 malformed rows, first: '2013,x,15'"),
         (CHAINED, "RuntimeError: no date was given"),
         (PY4J, "java.io.IOException: No space left on device"),
-        (ANALYSIS, "pyspark.errors.exceptions.captured.AnalysisException: [PATH_NOT_FOUND] Path does not exist: s3://b/k."),
+        (
+            ANALYSIS,
+            "pyspark.errors.exceptions.captured.AnalysisException: [PATH_NOT_FOUND] Path does not exist: s3://b/k.",
+        ),
         (JAVA, "java.lang.ClassNotFoundException: com.example.Main"),
         (SQL, "[TABLE_OR_VIEW_NOT_FOUND] The table `flights` cannot be found."),
         (HIVE, "SemanticException [Error 10001]: Line 1:14 Table not found 'flights'"),
@@ -80,5 +84,13 @@ def test_the_tail_keeps_the_last_lines_that_say_something():
 
 
 def test_the_message_begins_with_the_cause_and_ends_with_where_to_look():
-    message = failure_message("ValueError: x", run="Job run s-1", still="j-1 runs.", retry="Retrying.", address="s3://l/")
-    assert message.splitlines() == ["ValueError: x", "Job run s-1 did not succeed.", "j-1 runs.", "Retrying.", "Logs: s3://l/"]
+    message = failure_message(
+        "ValueError: x", run="Job run s-1", still="j-1 runs.", retry="Retrying.", address="s3://l/"
+    )
+    assert message.splitlines() == [
+        "ValueError: x",
+        "Job run s-1 did not succeed.",
+        "j-1 runs.",
+        "Retrying.",
+        "Logs: s3://l/",
+    ]

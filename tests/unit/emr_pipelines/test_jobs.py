@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from emr_pipelines import CommandJob, HiveJob, SparkJob, SparkSqlJob
 from emr_pipelines.environments import read_environment
 from emr_pipelines.errors import ConfigurationError
@@ -16,10 +17,15 @@ CODE = {"a.py": "s3://b/a.py", "l.zip": "s3://b/l.zip", "q.hql": "s3://b/q.hql",
 
 STEPS = [
     (
-        SparkJob(script="a.py", args=["--date", "2013-01-15"], conf={"spark.sql.shuffle.partitions": "8"}, py_files=["l.zip"]),
+        SparkJob(
+            script="a.py", args=["--date", "2013-01-15"], conf={"spark.sql.shuffle.partitions": "8"}, py_files=["l.zip"]
+        ),
         "spark-submit --deploy-mode client --py-files s3://b/l.zip --conf spark.sql.shuffle.partitions=8 s3://b/a.py --date 2013-01-15",
     ),
-    (SparkJob(script="m.jar", main_class="com.example.Main"), "spark-submit --deploy-mode client --class com.example.Main s3://b/m.jar"),
+    (
+        SparkJob(script="m.jar", main_class="com.example.Main"),
+        "spark-submit --deploy-mode client --class com.example.Main s3://b/m.jar",
+    ),
     (
         SparkSqlJob(script="q.hql", variables={"dt": "2013-01-15"}, conf={"a.b": "1"}),
         "spark-sql --conf a.b=1 --hivevar dt=2013-01-15 -f s3://b/q.hql",

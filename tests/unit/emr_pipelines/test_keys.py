@@ -7,9 +7,10 @@ import json
 from itertools import product
 
 import pytest
-from emr_pipelines.keys import LONGEST_NAME, Action, Attempt, Key, Lease, Record, Standing, decide, name_of
 from hypothesis import given
 from hypothesis import strategies as st
+
+from emr_pipelines.keys import LONGEST_NAME, Action, Attempt, Key, Lease, Record, Standing, decide, name_of
 
 LEASE = Lease("prod", "flights_daily", "scheduled__2013-01-15", "emr")
 ATTEMPT = Attempt(max_tries=1, clear_number=0, fingerprint="f1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+
 from emr_pipelines.targets.once import LISTING_LAG, Effect, effect_of, send_once
 
 URL = "http://127.0.0.1:1"
@@ -64,7 +65,9 @@ def test_an_effect_that_the_listing_shows_late_is_found_and_not_repeated():
 
 
 @pytest.mark.parametrize(
-    "error", [refused("ThrottlingException", 400), EndpointConnectionError(endpoint_url=URL)], ids=["throttled", "not reached"]
+    "error",
+    [refused("ThrottlingException", 400), EndpointConnectionError(endpoint_url=URL)],
+    ids=["throttled", "not reached"],
 )
 def test_a_call_that_cannot_have_happened_is_sent_again_without_looking(error):
     service = Service((error, False), (error, False))

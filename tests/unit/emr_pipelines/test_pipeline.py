@@ -1,0 +1,190 @@
+"""A pipeline's tasks and their order, and the DAGs that are refused when they are parsed."""
+
+from __future__ import annotations
+
+import pendulum
+import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, TaskGroup
+
+from emr_pipelines import (
+    CommandJob,
+    EmrJobOperator,
+    EmrPipeline,
+    HiveJob,
+    QualityCheckOperator,
+    SparkJob,
+)
+from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.leasing import ReleaseOnTimeout, failures_among
+from emr_pipelines.quality import RulesetError
+
+ENVIRONMENT = """\
+deployment: test
+buckets: {data: t-data, logs: t-logs, artifacts: t-artifacts}
+profiles:
+  ec2: {target: ec2, region: us-east-1, primary: {type: m5.xlarge}}
+  large: {extends: ec2, core: {type: m5.xlarge, count: 9}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def include(tmp_path, monkeypatch):
+    for folder in ("compute", "jobs", "quality"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "compute/test.yaml").write_text(ENVIRONMENT)
+    (tmp_path / "jobs/a.py").write_text("print('a')")
+    (tmp_path / "jobs/quality_check.py").write_text("print('check')")
+    (tmp_path / "quality/good.dqdl").write_text('Rules = [ RowCount > 0, IsComplete "carrier" ]')
+    (tmp_path / "quality/typo.dqdl").write_text('Rules = [\n    RowCount > 0,\n    IsComplet "carrier"\n]')
+    monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(tmp_path))
+    monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", "test")
+    return tmp_path
+
+
+@pytest.fixture
+def dag():
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2013, 1, 1)) as dag:
+        yield dag
+
+
+def downstream(dag: DAG) -> dict[str, set[str]]:
+    return {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
+
+
+def test_jobs_stand_between_acquire_and_release_and_what_follows_waits_for_the_verdict(dag):
+    with EmrPipeline("emr") as emr:
+        one = EmrJobOperator(task_id="one", job=SparkJob(script="jobs/a.py"))
+        two = EmrJobOperator(task_id="two", job=SparkJob(script="jobs/a.py"))
+        one >> two
+    first = EmptyOperator(task_id="first")
+    last = EmptyOperator(task_id="last")
+    first >> emr >> last
+    assert downstream(dag) == {
+        "first": {"emr.begin"},
+        "emr.begin": {"emr.acquire", "emr.release", "emr.verdict"},
+        "emr.acquire": {"emr.one", "emr.release"},
+        "emr.one": {"emr.two"},
+        "emr.two": {"emr.release"},
+        "emr.release": {"emr.verdict"},
+        "emr.verdict": {"last"},
+        "last": set(),
+    }
+
+
+def test_release_needs_only_begin_and_a_failed_teardown_fails_the_run(dag):
+    with EmrPipeline("emr"):
+        EmrJobOperator(task_id="one", job=SparkJob(script="jobs/a.py"))
+    release, verdict = dag.get_task("emr.release"), dag.get_task("emr.verdict")
+    assert (release.is_teardown, release.on_failure_fail_dagrun, release.retries) == (True, True, 3)
+    assert (verdict.is_teardown, verdict.on_failure_fail_dagrun, verdict.retries) == (True, True, 0)
+    assert [task.task_id for task in dag.tasks if task.is_setup] == ["emr.begin", "emr.acquire"]
+
+
+def test_other_tasks_and_nested_groups_may_stand_inside(dag):
+    with EmrPipeline("emr"):
+        plain = EmptyOperator(task_id="plain")
+        with TaskGroup("inner"):
+            job = EmrJobOperator(task_id="job", job=SparkJob(script="jobs/a.py"))
+        plain >> job
+    assert downstream(dag)["emr.plain"] == {"emr.inner.job"}
+    assert downstream(dag)["emr.inner.job"] == {"emr.release"}
+
+
+def test_a_pipeline_without_jobs_still_ends_its_compute(dag):
+    with EmrPipeline("emr"):
+        pass
+    assert downstream(dag)["emr.acquire"] == {"emr.release"}
+
+
+def test_the_offered_profiles_become_a_parameter_whose_default_is_the_first(dag):
+    with EmrPipeline("emr", targets=["large", "ec2"]):
+        EmrJobOperator(task_id="one", job=SparkJob(script="jobs/a.py"))
+    parameter = dag.params.get_param("target")
+    assert (parameter.value, parameter.schema["enum"]) == ("large", ["large", "ec2"])
+
+
+def test_two_pipelines_of_one_dag_offer_the_same_profiles(dag):
+    with EmrPipeline("one"):
+        pass
+    with EmrPipeline("two"):
+        pass
+    with (
+        pytest.raises(ConfigurationError, match="pipelines of one DAG offer the same targets"),
+        EmrPipeline("three", targets=["large"]),
+    ):
+        pass
+
+
+def test_compute_is_released_on_a_timeout_before_the_dags_own_callback_speaks():
+    def own(context):
+        del context
+
+    with (
+        DAG("d", schedule=None, start_date=pendulum.datetime(2013, 1, 1), on_failure_callback=own) as dag,
+        EmrPipeline("emr"),
+    ):
+        pass
+    released, then = dag.on_failure_callback
+    assert isinstance(released, ReleaseOnTimeout)
+    assert then is own
+    assert dag.has_on_failure_callback
+
+
+def test_a_mapped_job_joins_the_pipeline(dag):
+    with EmrPipeline("emr"):
+        EmrJobOperator.partial(task_id="many").expand(job=[SparkJob(script="jobs/a.py").model_dump(mode="json")] * 2)
+    assert downstream(dag)["emr.acquire"] == {"emr.many", "emr.release"}
+
+
+def test_a_script_that_does_not_exist_is_named_with_what_lies_beside_it(dag, include):
+    with pytest.raises(ConfigurationError) as caught, EmrPipeline("emr"):
+        EmrJobOperator(task_id="one", job=SparkJob(script="jobs/b.py"))
+    assert str(caught.value) == f"There is no file 'jobs/b.py' in {include}; beside it are: a.py, quality_check.py"
+
+
+def test_a_script_outside_include_is_refused(dag):
+    with pytest.raises(ConfigurationError, match="leads out of"), EmrPipeline("emr"):
+        EmrJobOperator(task_id="one", job=SparkJob(script="../../etc/passwd"))
+
+
+def test_a_typo_in_a_ruleset_is_named_with_its_position_and_the_word(dag):
+    with pytest.raises(RulesetError) as caught, EmrPipeline("emr"):
+        QualityCheckOperator(task_id="check", ruleset="quality/typo.dqdl", data="s3://t-data/x/")
+    assert str(caught.value).startswith('quality/typo.dqdl:3:5: "IsComplet" is no rule type; did you mean IsComplete?')
+
+
+def test_a_profile_that_does_not_exist_is_named(dag):
+    with (
+        pytest.raises(ConfigurationError, match="There is no profile 'ec3'.*did you mean 'ec2'"),
+        EmrPipeline("emr", targets=["ec3"]),
+    ):
+        pass
+
+
+def test_targets_are_a_list(dag):
+    with pytest.raises(ConfigurationError, match="targets= is a list of different profile names, and it is 'ec2'"):
+        EmrPipeline("emr", targets="ec2")
+
+
+def test_a_job_outside_a_pipeline_is_told_where_it_belongs(dag):
+    with pytest.raises(ConfigurationError, match=r"Task 'one' needs compute: put it inside `with EmrPipeline"):
+        EmrJobOperator(task_id="one", job=CommandJob(command=["ls"]))
+
+
+def test_a_job_that_an_offered_target_cannot_run_is_refused_with_task_target_and_cure(dag, monkeypatch):
+    from emr_pipelines.targets import ec2
+    from emr_pipelines.targets.base import Capabilities
+
+    monkeypatch.setattr(ec2.Ec2, "capabilities", Capabilities(engines=frozenset({"spark"}), bills_while_idle=True))
+    with pytest.raises(ConfigurationError) as caught, EmrPipeline("emr"):
+        EmrJobOperator(task_id="one", job=HiveJob(script="jobs/a.py"))
+    assert str(caught.value) == (
+        "Task 'emr.one' cannot run on target 'ec2' (profile 'ec2'): it needs hive, and it has: spark. "
+        "Take 'ec2' out of targets=, or change the job."
+    )
+
+
+def test_the_tasks_that_failed_come_before_those_that_never_ran():
+    states = {"emr.a": "success", "emr.b": "upstream_failed", "emr.c": "failed", "emr.d": "skipped"}
+    assert failures_among(states) == ["emr.c", "emr.b"]
