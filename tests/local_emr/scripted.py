@@ -1,0 +1,116 @@
+"""A scripted engine and a clock that stands still: the control plane is what is tested, not Spark and not time.
+
+A step's first argument says how it ends: "succeed", "fail", or "hold" until the test lets it go or cancels it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from local_emr.engine import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from local_emr.engine import Step
+
+DEADLINE = 20.0
+
+SUCCESS = Outcome(succeeded=True, exit_code=0)
+FAILURE = Outcome(succeeded=False, exit_code=1, reason="Unknown Error.", message="ValueError: no such carrier")
+KILLED = Outcome(succeeded=False, exit_code=143, reason="Unknown Error.", message="killed by signal 15")
+
+
+class ScriptedStep:
+    def __init__(self, outcome: Outcome | None) -> None:
+        self.outcome = outcome
+        self.ended = threading.Event()
+        if outcome:
+            self.ended.set()
+
+    def end(self, outcome: Outcome) -> None:
+        self.outcome = self.outcome or outcome
+        self.ended.set()
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        self.ended.wait(timeout)
+        return self.outcome
+
+    def cancel(self) -> None:
+        self.end(KILLED)
+
+
+class ScriptedEngine:
+    def __init__(self, data: Path, endpoint_url: str) -> None:
+        self.data = data
+        self.endpoint_url = endpoint_url
+        self.started: list[Step] = []
+        self.held: dict[str, ScriptedStep] = {}
+        self.environments: list[tuple[Mapping[str, str], Mapping[str, str]]] = []
+        self.released: list[Path] = []
+        self.closed = False
+
+    def prepare(self) -> None:
+        pass
+
+    def start(self, step, *, folder, cluster, environment, spark_defaults) -> ScriptedStep:
+        script = step.args[0]
+        if script == "raise":
+            raise OSError("the disk is full")
+        folder.mkdir(parents=True)
+        for name in ("controller", "stdout", "stderr"):
+            (folder / name).write_text(f"{name} of {script}")
+        self.started.append(step)
+        self.environments.append((environment, spark_defaults))
+        running = ScriptedStep({"succeed": SUCCESS, "fail": FAILURE}.get(script))
+        if script == "hold":
+            self.held[step.args[1]] = running
+        return running
+
+    def release(self, cluster: Path) -> None:
+        self.released.append(cluster)
+
+    def close(self) -> None:
+        self.closed = True
+        for step in self.held.values():
+            step.cancel()
+
+
+class ManualClock:
+    """Time that passes only when a test says so."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self._now = now
+        self._waiting: set[threading.Condition] = set()
+
+    def now(self) -> float:
+        return self._now
+
+    def wait(self, changed: threading.Condition, until: float | None) -> None:
+        if until is not None and until <= self._now:
+            return
+        self._waiting.add(changed)
+        changed.wait()
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+        for changed in list(self._waiting):
+            with changed:
+                changed.notify_all()
+
+
+def step(script: str, *more: str, name: str = "step", on_failure: str = "CONTINUE") -> dict:
+    """Return a StepConfig whose end is scripted."""
+    jar = {"Jar": "command-runner.jar", "Args": [script, *more]}
+    return {"Name": name, "ActionOnFailure": on_failure, "HadoopJarStep": jar}
+
+
+def eventually(read: Callable[[], object], expected: object) -> None:
+    """Wait until `read` gives `expected`; fail with what it gives instead."""
+    deadline = time.monotonic() + DEADLINE
+    while (found := read()) != expected and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert expected == found

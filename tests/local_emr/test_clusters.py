@@ -1,0 +1,484 @@
+"""EMR on EC2 through boto3: a real HTTP server, a scripted engine."""
+
+from __future__ import annotations
+
+import gzip
+import re
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local_emr.scripted import eventually, step
+
+SIMPLE = {"MasterInstanceType": "m5.xlarge", "SlaveInstanceType": "m5.2xlarge", "InstanceCount": 3}
+
+
+def create(endpoint, *steps, keep_alive=True, client=None, **more):
+    """Create a cluster and return its id."""
+    instances = {**SIMPLE, "KeepJobFlowAliveWhenNoSteps": keep_alive, **more.pop("Instances", {})}
+    request = {"Name": "flights", "ReleaseLabel": "emr-7.10.0", "Instances": instances, "Steps": list(steps), **more}
+    return (client or endpoint.emr).run_job_flow(**request)["JobFlowId"]
+
+
+def cluster_of(endpoint, cluster_id):
+    return endpoint.emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
+
+
+def state_of(endpoint, cluster_id):
+    status = cluster_of(endpoint, cluster_id)["Status"]
+    return status["State"], status["StateChangeReason"].get("Code")
+
+
+def steps_of(endpoint, cluster_id):
+    """Return name and state of all steps, oldest first."""
+    pages = endpoint.emr.get_paginator("list_steps").paginate(ClusterId=cluster_id)
+    return [(made["Name"], made["Status"]["State"]) for page in pages for made in page["Steps"]][::-1]
+
+
+def step_states(endpoint, cluster_id):
+    return [state for _, state in steps_of(endpoint, cluster_id)]
+
+
+def refusal(call, **request):
+    """Return code and message of the error that a call answers."""
+    with pytest.raises(ClientError) as raised:
+        call(**request)
+    error = raised.value.response["Error"]
+    return error["Code"], error["Message"]
+
+
+# A cluster's life
+
+
+def test_a_cluster_without_more_to_do_ends_by_itself(endpoint):
+    cluster_id = create(endpoint, step("succeed"), keep_alive=False)
+    eventually(lambda: state_of(endpoint, cluster_id), ("TERMINATED", "ALL_STEPS_COMPLETED"))
+    assert step_states(endpoint, cluster_id) == ["COMPLETED"]
+    assert cluster_of(endpoint, cluster_id)["Status"]["StateChangeReason"]["Message"] == "Steps completed"
+    assert [endpoint.data / "clusters" / cluster_id] == endpoint.engine.released
+
+
+def test_a_kept_cluster_waits_takes_steps_and_ends_when_asked_to(endpoint):
+    cluster_id = create(endpoint)
+    eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
+    added = endpoint.emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step("succeed"), step("fail")])["StepIds"]
+    eventually(lambda: step_states(endpoint, cluster_id), ["COMPLETED", "FAILED"])
+    eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
+    assert [
+        endpoint.emr.describe_step(ClusterId=cluster_id, StepId=step_id)["Step"]["Id"] for step_id in added
+    ] == added
+    endpoint.emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    eventually(lambda: state_of(endpoint, cluster_id), ("TERMINATED", "USER_REQUEST"))
+
+
+def test_the_timeline_tells_creation_readiness_and_end(endpoint):
+    cluster_id = create(endpoint)
+    eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
+    endpoint.clock.advance(100)
+    endpoint.emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    eventually(lambda: state_of(endpoint, cluster_id)[0], "TERMINATED")
+    timeline = cluster_of(endpoint, cluster_id)["Status"]["Timeline"]
+    seconds = [timeline[name].timestamp() for name in ("CreationDateTime", "ReadyDateTime", "EndDateTime")]
+    assert seconds == [1_700_000_000, 1_700_000_000, 1_700_000_100]
+
+
+def test_terminating_cancels_the_running_step_and_those_that_wait(endpoint):
+    cluster_id = create(endpoint, step("hold", "a", name="running"), step("succeed", name="waiting"))
+    eventually(lambda: steps_of(endpoint, cluster_id), [("running", "RUNNING"), ("waiting", "PENDING")])
+    endpoint.emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    eventually(lambda: state_of(endpoint, cluster_id), ("TERMINATED", "USER_REQUEST"))
+    assert steps_of(endpoint, cluster_id) == [("running", "CANCELLED"), ("waiting", "CANCELLED")]
+    assert [made.args for made in endpoint.engine.started] == [("hold", "a")]
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "state", "steps"),
+    [
+        ("CONTINUE", ("WAITING", None), ["FAILED", "COMPLETED"]),
+        ("CANCEL_AND_WAIT", ("WAITING", None), ["FAILED", "CANCELLED"]),
+        ("TERMINATE_CLUSTER", ("TERMINATED_WITH_ERRORS", "STEP_FAILURE"), ["FAILED", "CANCELLED"]),
+    ],
+)
+def test_a_failed_step_does_to_the_cluster_what_it_was_told(endpoint, on_failure, state, steps):
+    cluster_id = create(endpoint, step("fail", on_failure=on_failure), step("succeed"))
+    eventually(lambda: state_of(endpoint, cluster_id), state)
+    assert step_states(endpoint, cluster_id) == steps
+
+
+def test_as_many_steps_run_at_a_time_as_the_cluster_allows(endpoint):
+    names = ["a", "b", "c"]
+    cluster_id = create(endpoint, *[step("hold", name, name=name) for name in names], StepConcurrencyLevel=2)
+    eventually(lambda: step_states(endpoint, cluster_id), ["RUNNING", "RUNNING", "PENDING"])
+    assert endpoint.emr.modify_cluster(ClusterId=cluster_id, StepConcurrencyLevel=3)["StepConcurrencyLevel"] == 3
+    eventually(lambda: step_states(endpoint, cluster_id), ["RUNNING", "RUNNING", "RUNNING"])
+
+
+def test_an_idle_cluster_ends_after_its_idle_timeout_and_not_before(endpoint):
+    cluster_id = create(endpoint, AutoTerminationPolicy={"IdleTimeout": 60})
+    eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
+    endpoint.clock.advance(59)
+    endpoint.emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step("succeed")])
+    eventually(lambda: step_states(endpoint, cluster_id), ["COMPLETED"])
+    eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
+    endpoint.clock.advance(59)
+    assert state_of(endpoint, cluster_id) == ("WAITING", None)
+    endpoint.clock.advance(1)
+    eventually(lambda: state_of(endpoint, cluster_id), ("TERMINATED", "ALL_STEPS_COMPLETED"))
+
+
+def test_a_protected_cluster_is_not_terminated_but_the_others_of_the_call_are(endpoint):
+    protected = create(endpoint, Instances={"TerminationProtected": True})
+    open_ = create(endpoint)
+    error = refusal(endpoint.emr.terminate_job_flows, JobFlowIds=[protected, open_])
+    assert error == (
+        "ValidationException",
+        "Could not shut down one or more job flows since they are termination protected.",
+    )
+    eventually(lambda: state_of(endpoint, open_), ("TERMINATED", "USER_REQUEST"))
+    endpoint.emr.set_termination_protection(JobFlowIds=[protected], TerminationProtected=False)
+    endpoint.emr.terminate_job_flows(JobFlowIds=[protected])
+    eventually(lambda: state_of(endpoint, protected), ("TERMINATED", "USER_REQUEST"))
+
+
+def test_a_kept_cluster_ends_once_it_is_no_longer_kept(endpoint):
+    cluster_id = create(endpoint)
+    eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
+    endpoint.emr.set_keep_job_flow_alive_when_no_steps(JobFlowIds=[cluster_id], KeepJobFlowAliveWhenNoSteps=False)
+    eventually(lambda: state_of(endpoint, cluster_id), ("TERMINATED", "ALL_STEPS_COMPLETED"))
+
+
+def test_boto3_waiters_see_the_end(endpoint):
+    cluster_id = create(endpoint, step("succeed"), keep_alive=False)
+    step_id = endpoint.emr.list_steps(ClusterId=cluster_id)["Steps"][0]["Id"]
+    quick = {"Delay": 0.05, "MaxAttempts": 200}
+    endpoint.emr.get_waiter("step_complete").wait(ClusterId=cluster_id, StepId=step_id, WaiterConfig=quick)
+    endpoint.emr.get_waiter("cluster_terminated").wait(ClusterId=cluster_id, WaiterConfig=quick)
+
+
+# Steps
+
+
+def test_the_engine_gets_the_step_as_it_was_asked_for(endpoint):
+    asked = {
+        "Jar": "s3://artifacts/job.jar",
+        "MainClass": "Main",
+        "Args": ["succeed", "2013-01-15"],
+        "Properties": [{"Key": "a", "Value": "b"}],
+    }
+    configurations = [
+        {"Classification": "spark-defaults", "Properties": {"spark.sql.shuffle.partitions": "3"}},
+        {"Classification": "hive-site", "Properties": {"hive.exec.dynamic.partition": "true"}},
+        {"Classification": "core-site", "Properties": {"has.no.meaning": "here"}},
+        {
+            "Classification": "spark-env",
+            "Configurations": [{"Classification": "export", "Properties": {"STAGE": "dev"}}],
+        },
+    ]
+    cluster_id = create(endpoint, {"Name": "job", "HadoopJarStep": asked}, Configurations=configurations)
+    eventually(lambda: step_states(endpoint, cluster_id), ["COMPLETED"])
+    (started,), ((environment, spark_defaults),) = endpoint.engine.started, endpoint.engine.environments
+    assert (
+        started.jar,
+        started.args,
+        started.main_class,
+        started.properties,
+    ) == ("s3://artifacts/job.jar", ("succeed", "2013-01-15"), "Main", {"a": "b"})
+    assert environment == {
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "STAGE": "dev",
+    }
+    assert spark_defaults == {
+        "spark.sql.shuffle.partitions": "3",
+        "spark.hadoop.hive.exec.dynamic.partition": "true",
+    }
+
+
+def test_a_failed_step_says_why_and_where_its_logs_are_before_it_is_seen_as_failed(endpoint):
+    endpoint.s3.create_bucket(Bucket="local-logs")
+    cluster_id = create(endpoint, step("fail"), LogUri="s3n://local-logs/emr/")
+    eventually(lambda: step_states(endpoint, cluster_id), ["FAILED"])
+    made = endpoint.emr.list_steps(ClusterId=cluster_id)["Steps"][0]
+    folder = f"emr/{cluster_id}/steps/{made['Id']}"
+    assert made["Status"]["FailureDetails"] == {
+        "Reason": "Unknown Error.",
+        "Message": "ValueError: no such carrier",
+        "LogFile": f"s3://local-logs/{folder}/stderr.gz",
+    }
+    listed = endpoint.s3.list_objects_v2(Bucket="local-logs", Prefix=folder)["Contents"]
+    assert [entry["Key"] for entry in listed] == [f"{folder}/{name}.gz" for name in ("controller", "stderr", "stdout")]
+    body = endpoint.s3.get_object(Bucket="local-logs", Key=f"{folder}/stdout.gz")["Body"].read()
+    assert gzip.decompress(body) == b"stdout of fail"
+
+
+def test_logs_without_a_bucket_fail_no_step(endpoint):
+    cluster_id = create(endpoint, step("succeed"), LogUri="s3://nowhere/logs")
+    eventually(lambda: step_states(endpoint, cluster_id), ["COMPLETED"])
+
+
+def test_a_step_that_the_engine_cannot_start_fails_with_the_cause(endpoint):
+    cluster_id = create(endpoint, step("raise"))
+    eventually(lambda: step_states(endpoint, cluster_id), ["FAILED"])
+    details = endpoint.emr.list_steps(ClusterId=cluster_id)["Steps"][0]["Status"]["FailureDetails"]
+    assert details["Message"] == "the disk is full"
+
+
+def test_cancelling_says_for_each_step_whether_it_could_be(endpoint):
+    cluster_id = create(
+        endpoint, step("succeed", name="done"), step("hold", "a", name="running"), step("succeed", name="waiting")
+    )
+    eventually(lambda: step_states(endpoint, cluster_id), ["COMPLETED", "RUNNING", "PENDING"])
+    ids = [made["Id"] for made in endpoint.emr.list_steps(ClusterId=cluster_id)["Steps"]][::-1]
+    infos = endpoint.emr.cancel_steps(ClusterId=cluster_id, StepIds=ids, StepCancellationOption="TERMINATE_PROCESS")[
+        "CancelStepsInfoList"
+    ]
+    assert [(info["StepId"], info["Status"], "Reason" in info) for info in infos] == [
+        (ids[0], "FAILED", True),
+        (ids[1], "SUBMITTED", False),
+        (ids[2], "SUBMITTED", False),
+    ]
+    eventually(lambda: step_states(endpoint, cluster_id), ["COMPLETED", "CANCELLED", "CANCELLED"])
+    eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
+
+
+def test_at_most_256_steps_are_active_but_a_cluster_may_have_had_more(endpoint):
+    cluster_id = create(endpoint, step("hold", "a"))
+    endpoint.emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step("succeed")] * 255)
+    error = refusal(endpoint.emr.add_job_flow_steps, JobFlowId=cluster_id, Steps=[step("succeed")])
+    assert error == (
+        "ValidationException",
+        "Maximum number of active steps(State = 'Running', 'Pending' or 'Cancel_Pending') for cluster exceeded.",
+    )
+    eventually(lambda: sorted(endpoint.engine.held), ["a"])
+    endpoint.engine.held["a"].cancel()
+    eventually(lambda: step_states(endpoint, cluster_id), ["FAILED", *["COMPLETED"] * 255])
+    endpoint.emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step("succeed")])
+    eventually(lambda: len(steps_of(endpoint, cluster_id)), 257)
+
+
+def test_steps_are_listed_newest_first_by_pages_of_50_and_by_filter(endpoint):
+    cluster_id = create(endpoint, step("fail", name="0"), *[step("succeed", name=f"{n}") for n in range(1, 60)])
+    eventually(lambda: step_states(endpoint, cluster_id), ["FAILED", *["COMPLETED"] * 59])
+    first = endpoint.emr.list_steps(ClusterId=cluster_id)
+    second = endpoint.emr.list_steps(ClusterId=cluster_id, Marker=first["Marker"])
+    assert [made["Name"] for made in first["Steps"] + second["Steps"]] == [f"{n}" for n in range(59, -1, -1)]
+    assert (len(first["Steps"]), "Marker" in second) == (50, False)
+    failed = endpoint.emr.list_steps(ClusterId=cluster_id, StepStates=["FAILED"])["Steps"]
+    assert [made["Name"] for made in failed] == ["0"]
+    ids = [made["Id"] for made in first["Steps"][:10]]
+    assert [made["Id"] for made in endpoint.emr.list_steps(ClusterId=cluster_id, StepIds=ids)["Steps"]] == ids
+    assert (
+        refusal(endpoint.emr.list_steps, ClusterId=cluster_id, StepIds=[*ids, ids[0]])[0] == "InvalidRequestException"
+    )
+
+
+# What is refused
+
+
+def test_an_ended_cluster_takes_nothing_more(endpoint):
+    cluster_id = create(endpoint, keep_alive=False)
+    eventually(lambda: state_of(endpoint, cluster_id)[0], "TERMINATED")
+    expected = (
+        "ValidationException",
+        "A job flow that is shutting down, terminated, or finished may not be modified.",
+    )
+    assert expected == refusal(endpoint.emr.add_job_flow_steps, JobFlowId=cluster_id, Steps=[step("succeed")])
+    assert expected == refusal(endpoint.emr.modify_cluster, ClusterId=cluster_id, StepConcurrencyLevel=2)
+    assert expected == refusal(endpoint.emr.remove_auto_termination_policy, ClusterId=cluster_id)
+    endpoint.emr.terminate_job_flows(JobFlowIds=[cluster_id])
+
+
+def test_a_cluster_or_step_that_does_not_exist_is_not_valid(endpoint):
+    cluster_id = create(endpoint)
+    invalid = ("InvalidRequestException", "Cluster id 'j-NONE' is not valid.")
+    assert invalid == refusal(endpoint.emr.describe_cluster, ClusterId="j-NONE")
+    unknown = ("ValidationException", "Specified job flow ID not valid.")
+    assert unknown == refusal(endpoint.emr.terminate_job_flows, JobFlowIds=["j-NONE"])
+    assert unknown == refusal(endpoint.emr.add_job_flow_steps, JobFlowId="j-NONE", Steps=[step("succeed")])
+    no_step = ("InvalidRequestException", "Step id 's-NONE' is not valid.")
+    assert no_step == refusal(endpoint.emr.describe_step, ClusterId=cluster_id, StepId="s-NONE")
+    assert no_step == refusal(endpoint.emr.cancel_steps, ClusterId=cluster_id, StepIds=["s-NONE"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"ReleaseLabel": "7.10"}, "The supplied release label is invalid: 7.10."),
+        ({"Name": "a`b"}, "can't contain the characters"),
+        ({"LogUri": "file:///tmp"}, "log URI file:///tmp is not valid"),
+        ({"StepConcurrencyLevel": 257}, "from 1 to 256, not 257"),
+        ({"AutoTerminationPolicy": {"IdleTimeout": 59}}, "from 60 to 604800 seconds, not 59"),
+        (
+            {"Instances": {"InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m", "InstanceCount": 1}]}},
+            "exactly one of",
+        ),
+        ({"Instances": {"InstanceCount": 0}}, "at least 1, not 0"),
+        ({"Steps": [step("x" * 10_241)]}, "exceed 10240 characters"),
+        ({"Steps": [step("x")] * 257}, "Maximum number of active steps"),
+        ({"Steps": [step("x", on_failure="TERMINATE_CLUSTER")], "StepConcurrencyLevel": 2}, "ActionOnFailure"),
+        ({"Steps": [step("x", on_failure="RETRY")]}, "Value 'RETRY' at 'steps.1.member.actionOnFailure' failed"),
+    ],
+)
+def test_a_cluster_that_emr_would_refuse_is_refused_with_the_cause(endpoint, change, words):
+    instances = {**SIMPLE, **change.pop("Instances", {})}
+    request = {"Name": "flights", "ReleaseLabel": "emr-7.10.0", "Instances": instances, **change}
+    code, message = refusal(endpoint.emr.run_job_flow, **request)
+    assert code == "ValidationException"
+    assert words in message
+    assert endpoint.emr.list_clusters()["Clusters"] == []
+
+
+def test_a_release_label_is_required(endpoint):
+    code, message = refusal(endpoint.emr.run_job_flow, Name="flights", Instances=SIMPLE)
+    assert code == "ValidationException"
+    assert message.startswith("ReleaseLabel is required")
+
+
+# What is told
+
+
+def test_a_description_gives_back_what_was_asked_for(endpoint):
+    asked = {
+        "Applications": [{"Name": "Spark"}, {"Name": "Hive"}],
+        "Configurations": [{"Classification": "spark-defaults", "Properties": {"a": "b"}}],
+        "LogUri": "s3://local-logs/emr/",
+        "ServiceRole": "EMR_DefaultRole",
+        "Tags": [{"Key": "owner", "Value": "run"}],
+        "EbsRootVolumeSize": 20,
+        "StepConcurrencyLevel": 5,
+    }
+    network = {"Ec2SubnetIds": ["subnet-1", "subnet-2"], "Ec2KeyName": "key"}
+    cluster_id = create(endpoint, Instances=network, JobFlowRole="EMR_EC2_DefaultRole", **asked)
+    eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
+    found = cluster_of(endpoint, cluster_id)
+    assert asked == {name: found[name] for name in asked}
+    assert (cluster_id, "flights", False, "INSTANCE_GROUP", True) == (
+        found["Id"],
+        found["Name"],
+        found["AutoTerminate"],
+        found["InstanceCollectionType"],
+        found["VisibleToAllUsers"],
+    )
+    assert re.fullmatch(r"j-[A-Z0-9]{13}", cluster_id)
+    assert found["ClusterArn"] == f"arn:aws:elasticmapreduce:us-east-1:123456789012:cluster/{cluster_id}"
+    assert found["NormalizedInstanceHours"] == 8 + 2 * 16
+    attributes = found["Ec2InstanceAttributes"]
+    assert (attributes["IamInstanceProfile"], attributes["RequestedEc2SubnetIds"], attributes["Ec2KeyName"]) == (
+        "EMR_EC2_DefaultRole",
+        ["subnet-1", "subnet-2"],
+        "key",
+    )
+
+
+def test_simple_counts_become_instance_groups_with_instances(endpoint):
+    cluster_id = create(endpoint)
+    eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
+    groups = endpoint.emr.list_instance_groups(ClusterId=cluster_id)["InstanceGroups"]
+    assert [(group["InstanceGroupType"], group["InstanceType"], group["RunningInstanceCount"]) for group in groups] == [
+        ("MASTER", "m5.xlarge", 1),
+        ("CORE", "m5.2xlarge", 2),
+    ]
+    core = endpoint.emr.list_instances(ClusterId=cluster_id, InstanceGroupTypes=["CORE"])["Instances"]
+    assert [(instance["InstanceGroupId"], instance["Status"]["State"]) for instance in core] == [
+        (groups[1]["Id"], "RUNNING")
+    ] * 2
+    assert len({instance["Ec2InstanceId"] for instance in core}) == 2
+    assert refusal(endpoint.emr.list_instance_fleets, ClusterId=cluster_id)[0] == "InvalidRequestException"
+
+
+def test_fleets_are_told_as_fleets(endpoint):
+    types = [{"InstanceType": "r5.4xlarge", "WeightedCapacity": 2}]
+    fleets = [
+        {
+            "InstanceFleetType": "MASTER",
+            "TargetOnDemandCapacity": 1,
+            "InstanceTypeConfigs": [{"InstanceType": "m5.large"}],
+        },
+        {"InstanceFleetType": "CORE", "TargetSpotCapacity": 6, "InstanceTypeConfigs": types},
+    ]
+    cluster_id = endpoint.emr.run_job_flow(
+        Name="f",
+        ReleaseLabel="emr-7.10.0",
+        Instances={"InstanceFleets": fleets, "KeepJobFlowAliveWhenNoSteps": True},
+    )["JobFlowId"]
+    eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
+    found = endpoint.emr.list_instance_fleets(ClusterId=cluster_id)["InstanceFleets"]
+    assert [(fleet["InstanceFleetType"], fleet["ProvisionedSpotCapacity"]) for fleet in found] == [
+        ("MASTER", 0),
+        ("CORE", 6),
+    ]
+    core = endpoint.emr.list_instances(ClusterId=cluster_id, InstanceFleetType="CORE")["Instances"]
+    assert [(instance["InstanceType"], instance["Market"]) for instance in core] == [("r5.4xlarge", "SPOT")] * 3
+    assert cluster_of(endpoint, cluster_id)["NormalizedInstanceHours"] == 4 + 3 * 32
+
+
+def test_tags_and_policies_come_and_go(endpoint):
+    cluster_id = create(endpoint, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    endpoint.emr.add_tags(ResourceId=cluster_id, Tags=[{"Key": "b", "Value": "3"}, {"Key": "c"}])
+    endpoint.emr.remove_tags(ResourceId=cluster_id, TagKeys=["a", "none"])
+    assert cluster_of(endpoint, cluster_id)["Tags"] == [{"Key": "b", "Value": "3"}, {"Key": "c", "Value": ""}]
+    endpoint.emr.put_auto_termination_policy(ClusterId=cluster_id, AutoTerminationPolicy={"IdleTimeout": 3600})
+    found = endpoint.emr.get_auto_termination_policy(ClusterId=cluster_id)
+    assert found["AutoTerminationPolicy"] == {"IdleTimeout": 3600}
+    endpoint.emr.remove_auto_termination_policy(ClusterId=cluster_id)
+    assert "AutoTerminationPolicy" not in endpoint.emr.get_auto_termination_policy(ClusterId=cluster_id)
+    limits = {"UnitType": "Instances", "MinimumCapacityUnits": 1, "MaximumCapacityUnits": 5}
+    policy = {"ComputeLimits": limits}
+    endpoint.emr.put_managed_scaling_policy(ClusterId=cluster_id, ManagedScalingPolicy=policy)
+    assert endpoint.emr.get_managed_scaling_policy(ClusterId=cluster_id)["ManagedScalingPolicy"] == policy
+    endpoint.emr.remove_managed_scaling_policy(ClusterId=cluster_id)
+    assert "ManagedScalingPolicy" not in endpoint.emr.get_managed_scaling_policy(ClusterId=cluster_id)
+
+
+def test_flags_are_told_as_they_were_set(endpoint):
+    cluster_id = create(endpoint)
+    endpoint.emr.set_visible_to_all_users(JobFlowIds=[cluster_id], VisibleToAllUsers=False)
+    endpoint.emr.set_unhealthy_node_replacement(JobFlowIds=[cluster_id], UnhealthyNodeReplacement=True)
+    found = cluster_of(endpoint, cluster_id)
+    assert (found["VisibleToAllUsers"], found["UnhealthyNodeReplacement"]) == (False, True)
+
+
+def test_bootstrap_actions_are_recorded(endpoint):
+    action = {"Name": "install", "ScriptBootstrapAction": {"Path": "s3://b/install.sh", "Args": ["x"]}}
+    cluster_id = create(endpoint, BootstrapActions=[action])
+    assert endpoint.emr.list_bootstrap_actions(ClusterId=cluster_id)["BootstrapActions"] == [
+        {"Name": "install", "ScriptPath": "s3://b/install.sh", "Args": ["x"]}
+    ]
+
+
+def test_clusters_are_listed_newest_first_by_pages_of_50_by_state_and_by_time(endpoint):
+    ids = []
+    for _ in range(51):
+        ids.append(create(endpoint))
+        endpoint.clock.advance(10)
+    newest_first = ids[::-1]
+    first = endpoint.emr.list_clusters()
+    new = create(endpoint)
+    second = endpoint.emr.list_clusters(Marker=first["Marker"])
+    assert [entry["Id"] for entry in first["Clusters"] + second["Clusters"]] == newest_first
+    endpoint.emr.terminate_job_flows(JobFlowIds=[new])
+    eventually(lambda: state_of(endpoint, new)[0], "TERMINATED")
+    terminated = endpoint.emr.list_clusters(ClusterStates=["TERMINATED"])["Clusters"]
+    assert [entry["Id"] for entry in terminated] == [new]
+    created = cluster_of(endpoint, ids[1])["Status"]["Timeline"]["CreationDateTime"]
+    older = endpoint.emr.list_clusters(CreatedBefore=created)["Clusters"]
+    assert [entry["Id"] for entry in older] == [ids[1], ids[0]]
+    assert refusal(endpoint.emr.list_clusters, Marker="none")[0] == "InvalidRequestException"
+
+
+def test_a_region_sees_its_own_clusters_only(endpoint):
+    europe = endpoint.client("emr", "eu-west-1")
+    cluster_id = create(endpoint, client=europe)
+    assert endpoint.emr.list_clusters()["Clusters"] == []
+    assert [entry["Id"] for entry in europe.list_clusters()["Clusters"]] == [cluster_id]
+    assert refusal(endpoint.emr.describe_cluster, ClusterId=cluster_id)[0] == "InvalidRequestException"
+
+
+def test_releases_can_be_asked_for(endpoint):
+    labels = endpoint.emr.list_release_labels(Filters={"Prefix": "emr-7", "Application": "Spark@3.5.4"})
+    assert labels["ReleaseLabels"] == ["emr-7.8.0"]
+    found = endpoint.emr.describe_release_label(ReleaseLabel="emr-7.8.0")
+    assert {"Name": "Spark", "Version": "3.5.4"} in found["Applications"]
+    assert refusal(endpoint.emr.describe_release_label, ReleaseLabel="emr-0.0.0")[0] == "InvalidRequestException"
