@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from local_emr.engine import Engine
 
 
+POLL_SECONDS = 0.1
+"""How often the server looks whether it should end."""
+
+
 class DataInUseError(Exception):
     """Another endpoint works on the same data folder."""
 
@@ -54,7 +58,7 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
             moto(),
         )
         server.app = router
-        thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), name="http", daemon=True)
         thread.start()
         try:
             yield url

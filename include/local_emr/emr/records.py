@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Records:
         folder = self.folder_of(cluster.id)
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / "cluster.json.new"
-        temporary.write_text(json.dumps(asdict(cluster)))
+        temporary.write_text(json.dumps(cluster, default=vars))
         temporary.replace(folder / "cluster.json")
 
     def load(self) -> Iterator[ClusterRecord]:
