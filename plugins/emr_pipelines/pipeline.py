@@ -61,7 +61,7 @@ class EmrPipeline(TaskGroup):
 
     def _surround(self) -> None:
         roots, leaves = list(self.get_roots()), list(self.get_leaves())
-        begin = EmptyOperator(task_id="begin").as_setup()  # type: ignore[no-untyped-call]  # Airflow's has no types
+        begin = EmptyOperator(task_id="begin").as_setup()
         acquire = AcquireOperator(task_id="acquire").as_setup()  # type: ignore[no-untyped-call]  # Airflow's has no types
         release = ReleaseOperator(task_id="release", retries=3, retry_delay=10)
         verdict = VerdictOperator(task_id="verdict", retries=0)

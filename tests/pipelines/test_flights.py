@@ -1,0 +1,157 @@
+"""The flights pipeline in a real Airflow, as its users run it: by schedule, as a backfill, and again after a clear."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from io import BytesIO
+
+import pandas as pd
+import pytest
+from tests.support.airflow import ended_run
+from tests.support.pandas_flights import expected_carrier_delay, expected_clean
+
+DAG_ID = "flights_daily"
+TASKS = ["emr.begin", "emr.acquire", "emr.clean", "emr.carriers", "emr.check", "emr.release", "emr.verdict", "publish"]
+
+
+def table(client_of, dataset: str, date: str) -> pd.DataFrame:
+    s3 = client_of("s3")
+    listing = s3.list_objects_v2(Bucket="local-data", Prefix=f"{dataset}/dt={date}/").get("Contents", [])
+    keys = [entry["Key"] for entry in listing if entry["Key"].endswith(".parquet")]
+    parts = [pd.read_parquet(BytesIO(s3.get_object(Bucket="local-data", Key=key)["Body"].read())) for key in keys]
+    return pd.concat(parts, ignore_index=True)
+
+
+def assert_equals_pandas(client_of, date: str) -> None:
+    for dataset, expected in (("flights", expected_clean(date)), ("carrier_delay", expected_carrier_delay(date))):
+        actual = table(client_of, dataset, date)[list(expected.columns)]
+        order = list(expected.columns)
+        pd.testing.assert_frame_equal(
+            actual.sort_values(order, ignore_index=True), expected.sort_values(order, ignore_index=True), check_dtype=False
+        )
+
+
+def live_clusters(client_of) -> list[str]:
+    states = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
+    return [cluster["Id"] for cluster in client_of("emr").list_clusters(ClusterStates=states)["Clusters"]]
+
+
+def states(rest, dag_id: str, run_id: str) -> dict[str, str]:
+    return {task["task_id"]: task["state"] for task in rest.task_instances(dag_id, run_id)}
+
+
+def run_for(rest, dag_id: str, date: str) -> str:
+    return rest.run_of(dag_id, datetime.fromisoformat(date).replace(tzinfo=timezone.utc))["dag_run_id"]
+
+
+@pytest.fixture(scope="module")
+def one_day(rest):
+    """A run of one day, triggered as a person triggers it."""
+    rest.unpause(DAG_ID)
+    day = datetime(2013, 1, 15, tzinfo=timezone.utc)
+    rest.trigger(DAG_ID, "one day", logical_date=day, start=day, end=day + timedelta(days=1))
+    assert ended_run(rest, DAG_ID, "one day")["state"] == "success"
+    return "one day"
+
+
+def test_a_day_runs_on_a_cluster_of_its_own_that_is_gone_afterwards(rest, client_of, one_day):
+    assert states(rest, DAG_ID, one_day) == dict.fromkeys(TASKS, "success")
+    cluster = rest.xcom(DAG_ID, one_day, "emr.acquire")["compute"]["id"]
+    status = client_of("emr").describe_cluster(ClusterId=cluster)["Cluster"]["Status"]
+    assert (status["State"], status["StateChangeReason"]["Code"]) == ("TERMINATED", "USER_REQUEST")
+    assert live_clusters(client_of) == []
+
+
+def test_the_output_of_a_day_equals_plain_pandas_row_by_row(client_of, one_day):
+    assert one_day
+    assert_equals_pandas(client_of, "2013-01-15")
+
+
+def test_the_quality_of_a_day_was_measured_on_its_rows(rest, one_day):
+    result = rest.xcom(DAG_ID, one_day, "emr.check")
+    assert result["rows"] == len(expected_clean("2013-01-15"))
+    assert {rule["outcome"] for rule in result["rules"]} == {"Passed"}
+    assert [rule["measured"] for rule in result["rules"] if rule["rule"].startswith("RowCount")][0] == result["rows"]
+
+
+def test_the_table_of_rules_stands_in_the_log_of_the_check(rest, one_day):
+    log = "\n".join(str(entry.get("event")) for entry in rest.log(DAG_ID, one_day, "emr.check", 1))
+    assert "rules passed" in log
+    assert "RowCount" in log
+
+
+def test_links_lead_to_the_cluster_and_to_the_logs(rest, one_day):
+    run = rest.xcom(DAG_ID, one_day, "emr.clean")
+    links = rest.get(f"dags/{DAG_ID}/dagRuns/{one_day}/taskInstances/emr.clean/links")["extra_links"]
+    assert run["compute"] in links["Compute"]
+    assert run["job_run"] in links["EMR logs"]
+
+
+def test_a_cleared_task_of_a_finished_run_runs_again_on_new_compute_with_the_same_rows(rest, client_of, one_day):
+    before = rest.xcom(DAG_ID, one_day, "emr.acquire")["compute"]["id"]
+    first_step = rest.xcom(DAG_ID, one_day, "emr.carriers")["job_run"]
+    rest.post(
+        f"dags/{DAG_ID}/clearTaskInstances",
+        {
+            "dry_run": False,
+            "dag_run_id": one_day,
+            "task_ids": ["emr.carriers"],
+            "include_downstream": True,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        },
+    )
+    assert ended_run(rest, DAG_ID, one_day)["state"] == "success"
+    assert rest.xcom(DAG_ID, one_day, "emr.acquire")["compute"]["id"] != before
+    assert rest.xcom(DAG_ID, one_day, "emr.carriers")["job_run"] != first_step
+    tries = {task["task_id"]: task["try_number"] for task in rest.task_instances(DAG_ID, one_day)}
+    assert (tries["emr.clean"], tries["emr.carriers"]) == (1, 2)
+    assert_equals_pandas(client_of, "2013-01-15")
+    assert live_clusters(client_of) == []
+
+
+def test_a_schedule_catches_up_with_two_days(rest, client_of):
+    rest.unpause("flights_catchup")
+    for date in ("2013-02-01", "2013-02-02"):
+        deadline = datetime.now(timezone.utc) + timedelta(seconds=120)
+        while not (run := rest.run_of("flights_catchup", datetime.fromisoformat(date).replace(tzinfo=timezone.utc))):
+            assert datetime.now(timezone.utc) < deadline, f"the schedule made no run for {date}"
+        assert run["run_type"] == "scheduled"
+        assert ended_run(rest, "flights_catchup", run["dag_run_id"])["state"] == "success"
+        assert_equals_pandas(client_of, date)
+    runs = rest.get("dags/flights_catchup/dagRuns")["dag_runs"]
+    assert len(runs) == 2
+    assert live_clusters(client_of) == []
+
+
+def test_a_backfill_of_three_days_through_the_rest_api(rest, client_of):
+    rest.unpause(DAG_ID)
+    rest.post(
+        "backfills",
+        {
+            "dag_id": DAG_ID,
+            "from_date": "2013-03-01T00:00:00Z",
+            "to_date": "2013-03-03T00:00:00Z",
+            "max_active_runs": 2,
+            "reprocess_behavior": "none",
+            "run_on_latest_version": True,
+        },
+    )
+    for date in ("2013-03-01", "2013-03-02", "2013-03-03"):
+        run = run_for(rest, DAG_ID, date)
+        assert ended_run(rest, DAG_ID, run)["state"] == "success"
+        assert_equals_pandas(client_of, date)
+    assert live_clusters(client_of) == []
+
+
+def test_a_day_without_input_fails_with_the_scripts_own_exception_first_and_leaves_nothing_running(rest, client_of):
+    rest.unpause(DAG_ID)
+    day = datetime(2013, 7, 4, tzinfo=timezone.utc)
+    rest.trigger(DAG_ID, "no input", logical_date=day, start=day, end=day + timedelta(days=1))
+    assert ended_run(rest, DAG_ID, "no input")["state"] == "failed"
+    seen = states(rest, DAG_ID, "no input")
+    assert (seen["emr.clean"], seen["emr.carriers"], seen["emr.release"]) == ("failed", "upstream_failed", "success")
+    assert (seen["emr.verdict"], seen["publish"]) == ("failed", "upstream_failed")
+    errors = [str(entry["event"]) for entry in rest.log(DAG_ID, "no input", "emr.clean", 2) if entry.get("level") == "error"]
+    assert "dt=2013-07-04" in errors[0]
+    assert live_clusters(client_of) == []
