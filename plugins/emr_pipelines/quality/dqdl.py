@@ -125,7 +125,7 @@ class _Reader:
     source: str
 
     def refusal(self, where: Node, message: str) -> RulesetError:
-        position = where if isinstance(where, Token) else where.meta
+        position: Node = where if isinstance(where, Token) else where.meta
         return RulesetError(message, self.source, position.line, position.column)
 
     def unreadable(self, error: UnexpectedCharacters, text: str) -> RulesetError:
