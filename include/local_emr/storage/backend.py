@@ -81,11 +81,19 @@ class DirectoryBackend(S3Backend):
     def list_objects(
         self, bucket: FakeBucket, prefix: str | None, delimiter: str | None, marker: str | None, max_keys: int | None
     ) -> tuple[Any, Any, bool, str | None]:
-        """List one page in the way of ListObjects."""
-        page, more = _page(bucket, prefix, delimiter, marker, max_keys)
+        """List one page in the way of ListObjects.
+
+        The next marker is a token: moto does not URL-encode it, while clients decode it.
+        """
+        after = self._pagination_tokens.get(marker, marker) if marker else None
+        page, more = _page(bucket, prefix, delimiter, after, max_keys)
         keys = [entry for entry in page if isinstance(entry, FakeKey)]
         folders = [entry for entry in page if isinstance(entry, str)]
-        return keys, folders, more, _name(page[-1]) if more else None
+        if not more:
+            return keys, folders, False, None
+        token = _encode(_name(page[-1]))
+        self._pagination_tokens[token] = _name(page[-1])
+        return keys, folders, True, token
 
     def list_objects_v2(  # noqa: PLR0913, PLR0917 - moto's signature
         self,
