@@ -2,22 +2,24 @@
 
 import argparse
 import json
+import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from local_airflow import demo, endpoint, system
 from local_airflow.endpoint import LocalEndpoint
-from local_airflow.errors import LocalAirflowError
+from local_airflow.errors import LocalAirflowError, PortInUseError
 from local_airflow.measures import Measures
 from local_airflow.ports import HIGHEST
 from local_airflow.settings import USER
 from local_airflow.system import LocalAirflow, only_one
 
+DATE = "2013-01-15"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -56,12 +58,24 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
             "--endpoint-port", type=port_number, default=endpoint.DEFAULT_PORT, help="of the EMR endpoint"
         )
         if name == "demo":
-            command.add_argument("--date", default="2013-01-15", help="a day of 2013")
+            command.add_argument("--date", default=DATE, help="a day of 2013")
             command.add_argument("--conf", type=settings_of_run, help="the run's settings, a JSON object")
     commands.add_parser("down", help="stop the system, and only it")
     commands.add_parser("status", help="say what runs")
     commands.add_parser("password", help=f"print the password of the user {USER}")
     return parser.parse_args(words)
+
+
+def make_command(options: argparse.Namespace, instead: Mapping[str, int]) -> str:
+    """Write the `make` command that asks for these options, with other ports where `instead` says so."""
+    variables = {
+        "DATE": (getattr(options, "date", DATE), DATE),
+        "CONF": (json.dumps(getattr(options, "conf", None)), "null"),
+        "PORT": (instead.get("PORT", options.port), system.DEFAULT_PORT),
+        "EMR_PORT": (instead.get("EMR_PORT", options.endpoint_port), endpoint.DEFAULT_PORT),
+    }
+    typed = [shlex.quote(f"{name}={value}") for name, (value, default) in variables.items() if value != default]
+    return " ".join(["make", options.command, *typed])
 
 
 class Local:
@@ -164,6 +178,12 @@ def main(words: Sequence[str]) -> int:
                 local.stop()
                 return 0
             return up(local) if options.command == "up" else run_demo(local, options.date, options.conf)
+    except PortInUseError as error:
+        print(error, file=sys.stderr)  # noqa: T201  this is the command's output
+        if error.free:
+            variable = "PORT" if error.port == options.port else "EMR_PORT"
+            print(f"Type: {make_command(options, {variable: error.free})}", file=sys.stderr)  # noqa: T201  as above
+        return 2
     except LocalAirflowError as error:
         print(error, file=sys.stderr)  # noqa: T201  this is the command's output
         return 2

@@ -74,7 +74,7 @@ class LocalEndpoint:
             return False
         self.stop()
         self.port = self.port or any_free()
-        require_free(self.port, "the EMR endpoint", lambda free: f"make up EMR_PORT={free}")
+        require_free(self.port, "the EMR endpoint")
         self._log_start = logs.size(self.log)
         self._process = processes.start(
             [sys.executable, "-m", "local_emr", "--port", str(self.port), "--data", str(self.data)],

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 
-from local_airflow.errors import LocalAirflowError
+from local_airflow.errors import PortInUseError
 
 LOOPBACK = "127.0.0.1"
 HIGHEST = 65535
@@ -51,16 +51,7 @@ def listener(port: int) -> str | None:
     return None
 
 
-def in_use_message(purpose: str, port: int, holder: str | None, instead: str | None) -> str:
-    """Say that `port` is taken, by whom, and what to type instead."""
-    by = holder or "another program"
-    cure = f"Type: {instead}" if instead else "End that program first."
-    return f"Port {port}, meant for {purpose}, is in use by {by}. {cure}"
-
-
-def require_free(port: int, purpose: str, instead: Callable[[int], str]) -> None:
-    """Raise LocalAirflowError when `port` is taken; `instead` writes the command for a free one."""
-    if is_free(port):
-        return
-    offer = next_free(port)
-    raise LocalAirflowError(in_use_message(purpose, port, listener(port), instead(offer) if offer else None))
+def require_free(port: int, purpose: str) -> None:
+    """Raise PortInUseError when `port`, meant for `purpose`, is taken."""
+    if not is_free(port):
+        raise PortInUseError(port, purpose, listener(port), next_free(port))

@@ -118,7 +118,7 @@ class LocalAirflow:
             return False
         self.stop()
         self.port = self.port or any_free()
-        require_free(self.port, "Airflow", lambda free: f"make up PORT={free}")
+        require_free(self.port, "Airflow")
         self._prepare_home()
         self._migrate()
         self._launched_at = datetime.now(UTC)
