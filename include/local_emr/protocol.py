@@ -57,10 +57,17 @@ class ControlPlane(Protocol):
         """End what runs: the endpoint ends."""
 
 
+class Operations(Protocol):
+    """The operations of one service, as methods with botocore's Python names; looked up by name."""
+
+    def close(self) -> None:
+        """End what runs: the endpoint ends."""
+
+
 class JsonService:
     """Speaks AWS JSON 1.1 for `operations`, whose service botocore knows as `service`."""
 
-    def __init__(self, service: str, operations: object) -> None:
+    def __init__(self, service: str, operations: Operations) -> None:
         self.model = get_session().get_service_model(service)
         self.operations = operations
 
@@ -82,7 +89,8 @@ class JsonService:
             return _reply(500, {"__type": "InternalFailure", "message": message}, "InternalFailure")
 
     def close(self) -> None:
-        """Nothing runs here."""
+        """End what the operations run."""
+        self.operations.close()
 
     def _answer(self, name: str, body: bytes, caller: Caller) -> Answer:
         if name not in self.model.operation_names:
