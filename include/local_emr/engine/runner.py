@@ -1,0 +1,214 @@
+"""The engine itself: starts steps, and keeps what outlives one: caches, metastores, the archive's preparation."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_emr.engine.cache import Cache
+from local_emr.engine.contract import Outcome, RunningStep, Step
+from local_emr.engine.failures import UNKNOWN
+from local_emr.engine.launching import Launch, Place, job_environment, launch, script_file
+from local_emr.engine.metastore import MEMORY_MB, Metastore
+from local_emr.engine.planning import Command, Refusal, ShellCommand, SparkCommand, plan
+from local_emr.engine.processes import GuardedProcess
+from local_emr.engine.running import Controller, EndedStep, ProcessStep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local_emr.engine.java import Java
+
+logger = logging.getLogger(__name__)
+
+
+class Engine:
+    """Runs steps over the data of one endpoint.
+
+    `data` is the endpoint's data folder: bucket b's key k is the file `<data>/s3/b/k`.
+    `endpoint_url` is what jobs get as AWS_ENDPOINT_URL.
+    """
+
+    def __init__(self, data: Path, endpoint_url: str) -> None:
+        self._data = data.resolve()
+        self._endpoint_url = endpoint_url
+        self._cache = Cache(self._data)
+        self._lock = threading.RLock()
+        self._java: Java | None = None
+        self._steps: set[ProcessStep] = set()
+        self._metastores: dict[Path, Metastore] = {}
+        self._preparation: GuardedProcess | None = None
+        self._closed = False
+
+    def prepare(self) -> None:
+        """Make what every step needs and is not cached yet (a second once, then nothing). `start` does it if need be.
+
+        Raises PreparationError when the JVM of the wheel cannot do it.
+        """
+        with self._lock:
+            if self._java is None:
+                self._java = self._cache.java()
+
+    def start(
+        self,
+        step: Step,
+        *,
+        folder: Path,
+        cluster: Path,
+        environment: Mapping[str, str],
+        spark_defaults: Mapping[str, str],
+    ) -> RunningStep:
+        """Start `step`; its logs `controller`, `stdout` and `stderr` grow in `folder` as plain text.
+
+        `cluster` is the folder of what lives as long as the cluster (tables, HDFS). What has no engine here, or
+        asks for what cannot be, comes back as a step that has already failed, with the reason.
+        Raises PreparationError and OSError for what is not the step's fault, RuntimeError after `close`.
+        """
+        folder, cluster = folder.resolve(), cluster.resolve()
+        work = folder / "work"
+        work.mkdir(parents=True, exist_ok=True)
+        for log in ("stdout", "stderr"):
+            (folder / log).touch()
+        controller = Controller(folder)
+        controller.start(step)
+        command = plan(step)
+        if isinstance(command, Refusal):
+            return _failed(controller, work, command.reason, command.message)
+        place = self._place(work, cluster)
+        if message := _fetch_script(command, place):
+            return _failed(controller, work, UNKNOWN, message)
+        self.prepare()
+        assert self._java is not None  # noqa: S101 - prepare has just made it
+        try:
+            launched = launch(command, self._java, place, environment, spark_defaults)
+        except ValueError as error:
+            return _failed(controller, work, "Invalid configuration", str(error))
+        for note in launched.notes:
+            controller.say(f"INFO {note}")
+        if isinstance(command, SparkCommand) and command.uses_metastore:
+            self._metastore(cluster).warm()
+        return self._run(launched, folder, controller)
+
+    def release(self, cluster: Path) -> None:
+        """End what serves `cluster` beside its steps (the metastore): the cluster has ended."""
+        with self._lock:
+            metastore = self._metastores.pop(cluster.resolve(), None)
+        if metastore is not None:
+            metastore.close()
+
+    def close(self) -> None:
+        """End every step and service: the endpoint ends. Nothing that the engine started runs afterwards."""
+        with self._lock:
+            self._closed = True
+            steps, metastores = list(self._steps), list(self._metastores.values())
+            self._metastores.clear()
+            preparation = self._preparation
+        ending = [step.cancel for step in steps] + [metastore.close for metastore in metastores]
+        if preparation is not None:
+            ending.append(preparation.end)
+        threads = [threading.Thread(target=end) for end in ending]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _place(self, work: Path, cluster: Path) -> Place:
+        place = Place(
+            work=work,
+            hdfs=cluster / "hdfs",
+            s3=self._data / "s3",
+            events=self._data / "spark-events",
+            endpoint_url=self._endpoint_url,
+            metastore_uri=self._metastore(cluster).uri,
+        )
+        place.hdfs.mkdir(parents=True, exist_ok=True)
+        place.events.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def _metastore(self, cluster: Path) -> Metastore:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("The endpoint is ending: it starts no more steps.")
+            if cluster not in self._metastores:
+                self._metastores[cluster] = Metastore(
+                    cluster,
+                    lambda arguments: self._metastore_command(cluster, arguments),
+                    job_environment(self._endpoint_url),
+                )
+            return self._metastores[cluster]
+
+    def _metastore_command(self, cluster: Path, arguments: list[str]) -> list[str]:
+        self.prepare()
+        assert self._java is not None  # noqa: S101 - prepare has just made it
+        main_class, *rest = arguments
+        return self._java.command(main_class, rest, hdfs=cluster / "hdfs", temporary=cluster, memory_mb=MEMORY_MB)
+
+    def _run(self, launched: Launch, folder: Path, controller: Controller) -> RunningStep:
+        controller.say(f"INFO redirectOutput to {folder / 'stdout'}")
+        controller.say(f"INFO redirectError to {folder / 'stderr'}")
+        controller.say(f"INFO Working dir {folder / 'work'}")
+        with self._lock, (folder / "stdout").open("ab") as stdout, (folder / "stderr").open("ab") as stderr:
+            if self._closed:
+                raise RuntimeError("The endpoint is ending: it starts no more steps.")
+            process = GuardedProcess(
+                launched.arguments,
+                folder=folder / "work",
+                environment=launched.environment,
+                stdout=stdout,
+                stderr=stderr,
+            )
+            controller.say(f"INFO ProcessRunner started child process {process.pid}")
+            step = ProcessStep(process, folder, controller, self._forget)
+            self._steps.add(step)
+        return step
+
+    def _forget(self, step: ProcessStep) -> None:
+        """A step has ended; the first moment in which none runs is used to prepare faster ones."""
+        with self._lock:
+            self._steps.discard(step)
+            wanted = not (self._steps or self._closed or self._preparation) and self._java is not None
+            if wanted and self._java is not None and self._java.archive is None:
+                self._preparation = self._make_archive()
+                threading.Thread(target=self._take_archive, args=(self._preparation,), daemon=True).start()
+
+    def _make_archive(self) -> GuardedProcess:
+        """Archive Spark's classes in a process that only takes processors nobody else wants."""
+        packages = Path(__file__).parents[2]
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(packages)}
+        command = [sys.executable, "-m", __package__, "prepare", "--background", "--data", str(self._data)]
+        with (self._cache.folder / "archive.log").open("wb") as log:
+            return GuardedProcess(command, folder=self._cache.folder, environment=environment, stdout=log, stderr=log)
+
+    def _take_archive(self, preparation: GuardedProcess) -> None:
+        """Use the archive for the next steps, once it is there."""
+        if preparation.wait() == 0:
+            java = self._cache.java()
+            with self._lock:
+                self._java = java
+        elif not self._closed:
+            logger.warning("Jobs stay slower: no archive of classes, see %s", self._cache.folder / "archive.log")
+
+
+def _fetch_script(command: Command, place: Place) -> str | None:
+    """Copy the script of a script-runner step to where it runs; return what is wrong if it cannot be done."""
+    target = script_file(command, place)
+    if target is None or not isinstance(command, ShellCommand) or command.script is None:
+        return None
+    try:
+        shutil.copyfile(place.local(command.script), target)
+    except OSError:
+        return f"No such script: {command.script}. Upload it, or correct the step's first argument."
+    target.chmod(0o700)
+    return None
+
+
+def _failed(controller: Controller, work: Path, reason: str, message: str) -> EndedStep:
+    outcome = Outcome(succeeded=False, exit_code=None, reason=reason, message=message)
+    controller.end(outcome)
+    shutil.rmtree(work, ignore_errors=True)
+    return EndedStep(outcome)
