@@ -1,13 +1,18 @@
 """The Airflow plugin's face.
 
-Airflow imports this file once in every component, so that the package is loaded before tasks are forked from it.
+Airflow imports this file once in every component, before it forks the processes that parse DAGs and run tasks: what each of them
+would import and build again is loaded here, once.
 """
 
 from __future__ import annotations
 
-from airflow.plugins_manager import AirflowPlugin
-
+import airflow.providers.amazon.aws.assets.s3
+import airflow.providers.amazon.aws.hooks.base_aws  # noqa: F401
 import emr_pipelines
+from airflow.plugins_manager import AirflowPlugin
+from emr_pipelines.quality import parse_ruleset
+
+parse_ruleset("Rules = [ RowCount > 0 ]", "the first one builds the grammar")
 
 
 class EmrPipelinesPlugin(AirflowPlugin):
