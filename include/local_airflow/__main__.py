@@ -9,7 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+from botocore.exceptions import BotoCoreError
 
 from local_airflow import demo, endpoint, system
 from local_airflow.endpoint import LocalEndpoint
@@ -26,6 +29,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def say(text: str) -> None:
     """Print for the person at the terminal, at once."""
     print(text, flush=True)  # noqa: T201  this is the command's output
+
+
+def complain(text: str) -> None:
+    """Tell the person at the terminal what is wrong."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201  this is the command's output
 
 
 def settings_of_run(text: str) -> dict[str, Any]:
@@ -66,16 +74,16 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def make_command(options: argparse.Namespace, instead: Mapping[str, int]) -> str:
-    """Write the `make` command that asks for these options, with other ports where `instead` says so."""
-    variables = {
-        "DATE": (getattr(options, "date", DATE), DATE),
-        "CONF": (json.dumps(getattr(options, "conf", None)), "null"),
+def make_command(command: str, options: argparse.Namespace, instead: Mapping[str, int] = MappingProxyType({})) -> str:
+    """Write a `make` command that asks for these options, with other ports where `instead` says so."""
+    variables: dict[str, tuple[Any, Any]] = {
         "PORT": (instead.get("PORT", options.port), system.DEFAULT_PORT),
         "EMR_PORT": (instead.get("EMR_PORT", options.endpoint_port), endpoint.DEFAULT_PORT),
     }
+    if command == "demo":
+        variables |= {"DATE": (options.date, DATE), "CONF": (json.dumps(options.conf), "null")}
     typed = [shlex.quote(f"{name}={value}") for name, (value, default) in variables.items() if value != default]
-    return " ".join(["make", options.command, *typed])
+    return " ".join(["make", command, *typed])
 
 
 class Local:
@@ -133,19 +141,27 @@ def up(local: Local) -> int:
     return 0
 
 
-def run_demo(local: Local, date: str, conf: dict[str, Any] | None) -> int:
+def down(local: Local) -> int:
+    """Stop the system."""
+    ran = any(local.airflow.components().values()) or local.endpoint.owned()
+    local.stop()
+    say("All is stopped." if ran else "Nothing was running.")
+    return 0
+
+
+def run_demo(local: Local, options: argparse.Namespace) -> int:
     """Run the demo's day, then stop what was not running before."""
-    day = demo.flights_day(date)
+    day = demo.flights_day(options.date)
     try:
         local.start(f"{day}:{day}")
-        succeeded = demo.run_day(local.airflow, local.endpoint.url, day, conf, say)
+        succeeded = demo.run_day(local.airflow, local.endpoint.url, day, options.conf, say)
     finally:
         local.restore()
+    entry = f"open {local.airflow.url}, log in as {USER}; `make password` prints the password."
     if local.airflow_was_up:
-        say(f"Airflow was up and still is: {local.airflow.url}, user {USER}; `make password` prints the password.")
+        say(f"Airflow was up before and still is: {entry}")
     else:
-        say(f"All is stopped again. To look around: `make up`, open {local.airflow.url}, log in as {USER};")
-        say("`make password` prints the password.")
+        say(f"All is stopped again. To look around: `{make_command('up', options)}`, {entry}")
     return 0 if succeeded else 1
 
 
@@ -160,33 +176,36 @@ def status(local: Local) -> int:
     return 0
 
 
-def main(words: Sequence[str]) -> int:
-    """Run one command; returns its exit code: 0 done, 1 the run failed, 2 the system cannot."""
-    options = arguments(words)
+def run(options: argparse.Namespace) -> int:
+    """Run one command; returns its exit code: 0 done, 1 the demo's run failed."""
     home = options.home.absolute()
-    local = Local(
-        home, getattr(options, "port", system.DEFAULT_PORT), getattr(options, "endpoint_port", endpoint.DEFAULT_PORT)
-    )
+    if options.command == "password":
+        say(LocalAirflow(home, ROOT).password())
+        return 0
+    if options.command == "status":
+        return status(Local(home, system.DEFAULT_PORT, endpoint.DEFAULT_PORT))
+    with only_one(home):
+        if options.command == "down":
+            return down(Local(home, system.DEFAULT_PORT, endpoint.DEFAULT_PORT))
+        local = Local(home, options.port, options.endpoint_port)
+        return up(local) if options.command == "up" else run_demo(local, options)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command; returns its exit code, 2 when the system cannot do it."""
+    options = arguments(words)
     try:
-        if options.command == "password":
-            say(local.airflow.password())
-            return 0
-        if options.command == "status":
-            return status(local)
-        with only_one(home):
-            if options.command == "down":
-                local.stop()
-                return 0
-            return up(local) if options.command == "up" else run_demo(local, options.date, options.conf)
+        return run(options)
     except PortInUseError as error:
-        print(error, file=sys.stderr)  # noqa: T201  this is the command's output
+        complain(str(error))
         if error.free:
             variable = "PORT" if error.port == options.port else "EMR_PORT"
-            print(f"Type: {make_command(options, {variable: error.free})}", file=sys.stderr)  # noqa: T201  as above
-        return 2
+            complain(f"Type: {make_command(options.command, options, {variable: error.free})}")
     except LocalAirflowError as error:
-        print(error, file=sys.stderr)  # noqa: T201  this is the command's output
-        return 2
+        complain(str(error))
+    except BotoCoreError as error:
+        complain(f"The EMR endpoint does not answer as it should: {error}")
+    return 2
 
 
 def _end(*_: object) -> None:

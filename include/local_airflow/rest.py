@@ -18,11 +18,15 @@ class RestError(LocalAirflowError):
         self.status = status
 
 
+class AwayError(LocalAirflowError):
+    """Airflow could not be asked: the connection was refused, broken or too slow."""
+
+
 def _passing(error: BaseException) -> bool:
     """Tell whether asking again may help: the server is not there, or its database was locked for a moment."""
     if isinstance(error, RestError):
         return error.status >= httpx.codes.INTERNAL_SERVER_ERROR
-    return isinstance(error, httpx.TransportError)
+    return isinstance(error, AwayError)
 
 
 class AirflowClient:
@@ -136,12 +140,15 @@ class AirflowClient:
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
         """Send one request, after a login when there is none or it has run out."""
-        if "Authorization" not in self._http.headers:
-            self._log_in()
-        answer = self._http.request(method, f"/api/v2/{path}", **request)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
-            self._log_in()
+        try:
+            if "Authorization" not in self._http.headers:
+                self._log_in()
             answer = self._http.request(method, f"/api/v2/{path}", **request)
+            if answer.status_code == httpx.codes.UNAUTHORIZED:
+                self._log_in()
+                answer = self._http.request(method, f"/api/v2/{path}", **request)
+        except httpx.TransportError as error:
+            raise AwayError(f"Airflow does not answer at {self._http.base_url}: {error}") from error
         return self._content(method, path, answer)
 
     def _log_in(self) -> None:

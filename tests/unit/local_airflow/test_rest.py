@@ -2,10 +2,9 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import pytest
 
-from local_airflow import AirflowClient, RestError
+from local_airflow import AirflowClient, LocalAirflowError, RestError
 
 
 class Server(ThreadingHTTPServer):
@@ -112,5 +111,5 @@ def test_a_server_that_is_away_is_an_error(server):
     with client_of(server) as client:
         server.shutdown()
         server.server_close()
-        with pytest.raises(httpx.ConnectError):
+        with pytest.raises(LocalAirflowError, match=r"^Airflow does not answer at http"):
             client.post("one", {})

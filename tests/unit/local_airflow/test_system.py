@@ -1,4 +1,5 @@
 import fcntl
+import socket
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -90,8 +91,30 @@ def test_a_wrong_command_line_is_refused(words, capsys):
 
 
 def test_the_offered_command_is_the_one_that_was_typed_with_another_port():
-    typed = ["demo", "--date", "2013-02-03", "--endpoint-port", "4600", "--conf", '{"a": 1}']
-    assert make_command(arguments(typed), {"PORT": 8081}) == (
-        """make demo DATE=2013-02-03 'CONF={"a": 1}' PORT=8081 EMR_PORT=4600"""
+    options = arguments(["demo", "--date", "2013-02-03", "--endpoint-port", "4600", "--conf", '{"a": 1}'])
+    assert make_command("demo", options, {"PORT": 8081}) == (
+        """make demo PORT=8081 EMR_PORT=4600 DATE=2013-02-03 'CONF={"a": 1}'"""
     )
-    assert make_command(arguments(["up"]), {"EMR_PORT": 4567}) == "make up EMR_PORT=4567"
+    assert make_command("up", options) == "make up EMR_PORT=4600"
+
+
+def test_a_taken_port_is_refused_with_the_command_to_type(tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert main(["--home", str(tmp_path), "up", "--endpoint-port", str(port)]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"Port {port}, meant for the EMR endpoint, is in use by ")
+    free = int(second.removeprefix("Type: make up EMR_PORT="))
+    assert free > port
+
+
+def test_what_is_not_up_can_be_stopped_and_asked_about(tmp_path, capsys):
+    assert main(["--home", str(tmp_path), "down"]) == 0
+    assert capsys.readouterr().out == "Nothing was running.\n"
+    assert main(["--home", str(tmp_path), "status"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[:4]] == [
+        "api-server",
+        "scheduler",
+        "dag-processor",
+        "triggerer",
+    ]

@@ -3,13 +3,17 @@
 import os
 import signal
 import stat
+import subprocess
+import sys
+import time
 from datetime import UTC, date, datetime
 
 import psutil
 import pytest
 
-from local_airflow import LocalAirflow, LocalAirflowError, demo
+from local_airflow import LocalAirflow, LocalAirflowError, demo, ports, processes, settings
 from local_airflow.progress import Progress
+from local_airflow.system import COMPONENTS
 from tests.support.airflow import ROOT, running_airflow
 
 pytestmark = pytest.mark.slow
@@ -137,3 +141,22 @@ def test_one_that_has_lost_a_component_is_repaired_and_ends_wholly(airflow):
     assert airflow.stop() == []
     left = [process for process in psutil.process_iter() if os.getsid(process.pid) in sessions]
     assert left == []
+
+
+def test_a_start_that_is_interrupted_leaves_nothing_behind(tmp_path):
+    home, port, endpoint_port = tmp_path / "airflow", ports.any_free(), ports.any_free()
+    command = [sys.executable, "-m", "local_airflow", "--home", str(home)]
+    command += ["up", "--port", str(port), "--endpoint-port", str(endpoint_port)]
+    environment = settings.clean_environment(os.environ, ROOT)
+    records = [home / "run" / f"{name}.json" for name in (*COMPONENTS, "local-emr")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True) as starting:
+        deadline = time.monotonic() + 120
+        while not all(record.exists() for record in records):
+            assert starting.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        identities = [processes.read(record) for record in records]
+        os.killpg(starting.pid, signal.SIGINT)
+        assert starting.wait(timeout=60) == 128 + signal.SIGINT
+    assert [member for identity in identities for member in processes.session(identity)] == []
+    assert [record for record in records if record.exists()] == []
