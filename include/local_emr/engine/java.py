@@ -59,7 +59,7 @@ class Java:
     archive: Path | None
     s3: Path
 
-    def command(
+    def command(  # noqa: PLR0913 - each is one flag of the JVM
         self,
         main_class: str,
         arguments: Iterable[str],

@@ -54,7 +54,7 @@ def launch(
     command: Command, java: Java, place: Place, environment: Mapping[str, str], spark_defaults: Mapping[str, str]
 ) -> Launch:
     """Return the process that `command` comes to in `place`. Raises ValueError for a `spark_defaults` size it cannot read."""
-    variables = job_environment(place.endpoint_url) | dict(environment)
+    variables = job_environment(place.endpoint_url) | {"SPARK_LOCAL_DIRS": str(place.work)} | dict(environment)
     if isinstance(command, SparkCommand):
         return _launch_spark(command, java, place, variables, spark_defaults)
     if isinstance(command, JavaCommand):
@@ -86,13 +86,6 @@ def job_environment(endpoint_url: str) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
     }
-
-
-def script_file(command: Command, place: Place) -> Path | None:
-    """Return where the script of a script-runner step is put before it runs; None for other steps."""
-    if isinstance(command, ShellCommand) and command.script is not None:
-        return place.work / Path(command.script).name
-    return None
 
 
 def properties_text(settings: Mapping[str, str]) -> str:
@@ -137,7 +130,6 @@ def _spark_settings(place: Place) -> dict[str, str]:
     return {
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": place.events.as_uri(),
-        "spark.local.dir": str(place.work),
         "spark.sql.shuffle.partitions": "8",
         "spark.sql.warehouse.dir": WAREHOUSE,
         "spark.hadoop.hive.metastore.uris": place.metastore_uri,
@@ -153,7 +145,7 @@ def memory_limit_mb() -> int:
 
 
 def _shell_arguments(command: ShellCommand, place: Place) -> list[str]:
-    script = script_file(command, place)
-    if script is None:
+    if command.script is None:
         return list(command.arguments)
+    script = place.work / Path(command.script).name
     return ["bash", "-c", '"$0" "$@"', str(script), *command.arguments]  # bash also runs a script without a #! line

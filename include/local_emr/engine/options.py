@@ -14,42 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 FLAGS = frozenset({"--supervise", "--usage-error", "--verbose", "-v", "--version", "--help", "-h"})
-WITH_VALUE = frozenset(
-    [
-        "--archives",
-        "--class",
-        "--conf",
-        "-c",
-        "--deploy-mode",
-        "--driver-class-path",
-        "--driver-cores",
-        "--driver-java-options",
-        "--driver-library-path",
-        "--driver-memory",
-        "--exclude-packages",
-        "--executor-cores",
-        "--executor-memory",
-        "--files",
-        "--jars",
-        "--keytab",
-        "--kill",
-        "--master",
-        "--name",
-        "--num-executors",
-        "--packages",
-        "--principal",
-        "--properties-file",
-        "--proxy-user",
-        "--py-files",
-        "--queue",
-        "--remote",
-        "--repositories",
-        "--status",
-        "--total-executor-cores",
-    ]
-)
 _CLUSTER_OPTIONS = frozenset(
-    [
+    {
         "--deploy-mode",
         "--driver-cores",
         "--driver-library-path",
@@ -66,7 +32,26 @@ _CLUSTER_OPTIONS = frozenset(
         "--status",
         "--supervise",
         "--total-executor-cores",
-    ]
+    }
+)
+WITH_VALUE = _CLUSTER_OPTIONS - {"--supervise"} | frozenset(
+    {
+        "--archives",
+        "--class",
+        "--conf",
+        "-c",
+        "--driver-class-path",
+        "--driver-java-options",
+        "--driver-memory",
+        "--exclude-packages",
+        "--files",
+        "--jars",
+        "--name",
+        "--packages",
+        "--properties-file",
+        "--py-files",
+        "--repositories",
+    }
 )
 _CLUSTER_SETTINGS = (
     "spark.driver.extraLibraryPath",

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from local_emr.engine.cache import Cache
 from local_emr.engine.contract import Outcome, RunningStep, Step
 from local_emr.engine.failures import UNKNOWN
-from local_emr.engine.launching import Launch, Place, job_environment, launch, script_file
+from local_emr.engine.launching import Launch, Place, job_environment, launch
 from local_emr.engine.metastore import MEMORY_MB, Metastore
-from local_emr.engine.planning import Command, Refusal, ShellCommand, SparkCommand, plan
+from local_emr.engine.planning import RUN_JAR, Command, JavaCommand, Refusal, ShellCommand, SparkCommand, plan
 from local_emr.engine.processes import GuardedProcess
 from local_emr.engine.running import Controller, EndedStep, ProcessStep
 
@@ -43,6 +43,7 @@ class Engine:
         self._steps: set[ProcessStep] = set()
         self._metastores: dict[Path, Metastore] = {}
         self._preparation: GuardedProcess | None = None
+        self._java_used = False
         self._closed = False
 
     def prepare(self) -> None:
@@ -70,28 +71,45 @@ class Engine:
         Raises PreparationError and OSError for what is not the step's fault, RuntimeError after `close`.
         """
         folder, cluster = folder.resolve(), cluster.resolve()
-        work = folder / "work"
-        work.mkdir(parents=True, exist_ok=True)
+        (folder / "work").mkdir(parents=True, exist_ok=True)
         for log in ("stdout", "stderr"):
             (folder / log).touch()
         controller = Controller(folder)
         controller.start(step)
-        command = plan(step)
-        if isinstance(command, Refusal):
-            return _failed(controller, work, command.reason, command.message)
-        place = self._place(work, cluster)
-        if message := _fetch_script(command, place):
-            return _failed(controller, work, UNKNOWN, message)
+        try:
+            command = plan(step)
+            if isinstance(command, Refusal):
+                return _failed(controller, folder, command.reason, command.message)
+            return self._start(command, folder, cluster, controller, environment, spark_defaults)
+        except ValueError as error:
+            return _failed(controller, folder, "Invalid configuration", str(error))
+        except FileNotFoundError as error:
+            return _failed(controller, folder, UNKNOWN, str(error))
+        except Exception as error:
+            _failed(controller, folder, UNKNOWN, str(error))
+            raise
+
+    def _start(  # noqa: PLR0913 - what `start` was given
+        self,
+        command: Command,
+        folder: Path,
+        cluster: Path,
+        controller: Controller,
+        environment: Mapping[str, str],
+        spark_defaults: Mapping[str, str],
+    ) -> RunningStep:
+        """Raise FileNotFoundError for a script or jar that is not there, ValueError for an impossible setting."""
+        place = self._place(folder / "work", cluster)
+        _bring_files(command, place)
         self.prepare()
         assert self._java is not None  # noqa: S101 - prepare has just made it
-        try:
-            launched = launch(command, self._java, place, environment, spark_defaults)
-        except ValueError as error:
-            return _failed(controller, work, "Invalid configuration", str(error))
+        launched = launch(command, self._java, place, environment, spark_defaults)
         for note in launched.notes:
             controller.say(f"INFO {note}")
         if isinstance(command, SparkCommand) and command.uses_metastore:
             self._metastore(cluster).warm()
+        with self._lock:
+            self._java_used |= not isinstance(command, ShellCommand)
         return self._run(launched, folder, controller)
 
     def release(self, cluster: Path) -> None:
@@ -126,7 +144,8 @@ class Engine:
             endpoint_url=self._endpoint_url,
             metastore_uri=self._metastore(cluster).uri,
         )
-        place.hdfs.mkdir(parents=True, exist_ok=True)
+        (cluster / "tmp").mkdir(parents=True, exist_ok=True)
+        place.hdfs.mkdir(exist_ok=True)
         place.events.mkdir(parents=True, exist_ok=True)
         return place
 
@@ -146,7 +165,9 @@ class Engine:
         self.prepare()
         assert self._java is not None  # noqa: S101 - prepare has just made it
         main_class, *rest = arguments
-        return self._java.command(main_class, rest, hdfs=cluster / "hdfs", temporary=cluster, memory_mb=MEMORY_MB)
+        return self._java.command(
+            main_class, rest, hdfs=cluster / "hdfs", temporary=cluster / "tmp", memory_mb=MEMORY_MB
+        )
 
     def _run(self, launched: Launch, folder: Path, controller: Controller) -> RunningStep:
         controller.say(f"INFO redirectOutput to {folder / 'stdout'}")
@@ -168,11 +189,11 @@ class Engine:
         return step
 
     def _forget(self, step: ProcessStep) -> None:
-        """A step has ended; the first moment in which none runs is used to prepare faster ones."""
+        """Let go of an ended step; the first moment in which none runs is used to prepare faster ones."""
         with self._lock:
             self._steps.discard(step)
-            wanted = not (self._steps or self._closed or self._preparation) and self._java is not None
-            if wanted and self._java is not None and self._java.archive is None:
+            idle = not (self._steps or self._closed or self._preparation)
+            if idle and self._java_used and self._java is not None and self._java.archive is None:
                 self._preparation = self._make_archive()
                 threading.Thread(target=self._take_archive, args=(self._preparation,), daemon=True).start()
 
@@ -194,21 +215,25 @@ class Engine:
             logger.warning("Jobs stay slower: no archive of classes, see %s", self._cache.folder / "archive.log")
 
 
-def _fetch_script(command: Command, place: Place) -> str | None:
-    """Copy the script of a script-runner step to where it runs; return what is wrong if it cannot be done."""
-    target = script_file(command, place)
-    if target is None or not isinstance(command, ShellCommand) or command.script is None:
-        return None
-    try:
-        shutil.copyfile(place.local(command.script), target)
-    except OSError:
-        return f"No such script: {command.script}. Upload it, or correct the step's first argument."
-    target.chmod(0o700)
-    return None
+def _bring_files(command: Command, place: Place) -> None:
+    """Copy a script-runner's script to where it runs, and look for the jar of a jar step."""
+    if isinstance(command, JavaCommand) and command.main_class == RUN_JAR:
+        _existing(command.arguments[0], place)
+    if isinstance(command, ShellCommand) and command.script is not None:
+        script = place.work / Path(command.script).name
+        shutil.copyfile(_existing(command.script, place), script)
+        script.chmod(0o700)
 
 
-def _failed(controller: Controller, work: Path, reason: str, message: str) -> EndedStep:
+def _existing(uri: str, place: Place) -> Path:
+    file = place.local(uri)
+    if not file.is_file():
+        raise FileNotFoundError(f"No such file: {uri}. Upload it, or correct the step.")
+    return file
+
+
+def _failed(controller: Controller, folder: Path, reason: str, message: str) -> EndedStep:
     outcome = Outcome(succeeded=False, exit_code=None, reason=reason, message=message)
     controller.end(outcome)
-    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(folder / "work", ignore_errors=True)
     return EndedStep(outcome)
