@@ -83,7 +83,7 @@ class TestEc2(TargetCases):
     def test_a_refused_request_says_what_was_refused_and_that_nothing_runs(self, clients, lease):
         from emr_pipelines.errors import ComputeError
 
-        target = target_for(PROFILE.model_copy(update={"release": "emr-7.9"}), clients)
+        target = target_for(PROFILE.model_copy(update={"release": "seven"}), clients)
         with pytest.raises(ComputeError, match=r"(?s)profile 'ec2' got no cluster\. Nothing runs"):
             target.acquire(lease, frozenset())
 
