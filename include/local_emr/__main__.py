@@ -12,9 +12,6 @@ import threading
 from pathlib import Path
 
 from local_emr import __version__
-from local_emr.endpoint import DataInUseError, running
-from local_emr.engine import Engine
-from local_emr.server import listen
 
 WRONG_USE = 2
 """Exit code when the command line asks for what cannot be."""
@@ -23,6 +20,9 @@ WRONG_USE = 2
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _parser().parse_args(arguments)
+    from local_emr.endpoint import DataInUseError, running  # noqa: PLC0415 - help and refusals need not wait for moto
+    from local_emr.engine import Engine  # noqa: PLC0415 - as above
+
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("local_emr").setLevel(logging.INFO)
     stop = threading.Event()
@@ -85,6 +85,8 @@ def _refuse(message: str) -> int:
 
 
 def _free_port(host: str) -> int:
+    from local_emr.server import listen  # noqa: PLC0415 - as above
+
     with listen(host, 0) as listener:
         port: int = listener.getsockname()[1]
         return port

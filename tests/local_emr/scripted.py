@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from local_emr.engine import Step
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 SUCCESS = Outcome(succeeded=True, exit_code=0)
 FAILURE = Outcome(succeeded=False, exit_code=1, reason="Unknown Error.", message="ValueError: no such carrier")

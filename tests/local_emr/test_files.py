@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_emr.storage import files
@@ -14,6 +14,7 @@ KEY_PART = st.text(st.sampled_from("ab-.0é/"), min_size=1, max_size=3)
 KEYS = st.sets(st.lists(KEY_PART, min_size=1, max_size=3).map("/".join), max_size=12)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_key_has_a_file_outside_its_bucket(tmp_path_factory, key):
     bucket = tmp_path_factory.getbasetemp() / "bucket"
@@ -34,6 +35,7 @@ def test_a_name_that_s3_refuses_is_no_bucket_name(name):
     assert not files.is_bucket_name(name)
 
 
+@settings(deadline=None)
 @given(
     keys=KEYS, prefix=st.sampled_from(["", "a", "a/", "b/a", "a-", "é"]), after=st.sampled_from(["", "a/b", "a/", "b"])
 )
@@ -44,6 +46,7 @@ def test_listing_is_the_sorted_keys_after_a_key_with_a_prefix(tmp_path_factory, 
     assert expected == list(files.keys(bucket, prefix, after))
 
 
+@settings(deadline=None)
 @given(keys=KEYS, prefix=st.sampled_from(["", "a", "a/", "b/a"]))
 def test_a_level_is_the_keys_and_common_prefixes_at_a_prefix(tmp_path_factory, keys, prefix):
     bucket = tmp_path_factory.mktemp("bucket")
