@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -12,20 +13,24 @@ from emr_pipelines.targets.base import Clients
 def clients_for(connection: str | None, region: str) -> Clients:
     """Return the clients of an Airflow connection in a region; without a connection, of boto3's own credential chain.
 
-    Credentials, assumed roles and session tags are the amazon provider's work (``AwsBaseHook``). Clients are made once per
-    process: boto3's are safe to share between threads.
+    Credentials, assumed roles and session tags are the amazon provider's work (``AwsBaseHook``). Clients share one session and
+    are made once per process: boto3's clients are safe to share between threads, its sessions are not.
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook  # noqa: PLC0415  # parsing a DAG needs no AWS
     from botocore.config import Config  # noqa: PLC0415  # parsing a DAG needs no AWS
+
+    hook: Any = AwsBaseHook(aws_conn_id=connection, region_name=region, client_type="emr")
+    session = hook.get_session(region_name=region)
+    alone = threading.Lock()
 
     def factory(retries: Any) -> Any:
         config = Config(retries=retries, connect_timeout=10, read_timeout=60)
 
         @lru_cache(maxsize=16)
         def client(service: str) -> Any:
-            return AwsBaseHook(
-                aws_conn_id=connection, region_name=region, client_type=service, config=config
-            ).get_conn()
+            endpoint = hook.conn_config.get_service_endpoint_url(service)
+            with alone:
+                return session.client(service, endpoint_url=endpoint, config=config, verify=hook.verify)
 
         return client
 

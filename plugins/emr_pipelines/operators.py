@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 _RECORD = "emr_job_run"
 """Key of the record in Airflow's task state store."""
 
+_SAID = {
+    Action.SUBMIT: "Submitting under the recorded key",
+    Action.ADOPT: "Adopting the live job run",
+    Action.RETURN: "Reporting the finished job run",
+    Action.RENEW: "Starting a new job run",
+}
 _CANCEL_SECONDS = 180.0
 _LOG_SECONDS = 60.0
 """Seconds that a failing task waits for EMR to deliver logs; EMR may need some minutes, and then the message says where they will lie."""
@@ -130,7 +136,7 @@ class EmrJobOperator(BaseOperator):
         )
         standing, existing = self._standing(run, record)
         decision = decide(record, attempt, standing)
-        self.log.info("Decision: %s, because %s", decision.action, decision.reason)
+        self.log.info("%s: %s", _SAID[decision.action], decision.reason)
         if record and existing and decision.action in (Action.ADOPT, Action.RETURN):
             return Compute.from_json(record.compute), existing, record.written_at
         if record is None or decision.action is Action.RENEW:

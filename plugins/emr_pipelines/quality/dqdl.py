@@ -239,6 +239,8 @@ class _Reader:
             return Condition(operator, (unquoted_raw(operands[0]),))
         condition = Condition(operator, _unified([self.operand(operand) for operand in operands]))
         self.check(condition, operands)
+        if _impossible(condition):
+            raise self.refusal(tree, f"{condition} holds for no value: between excludes both ends")
         return condition
 
     def check(self, condition: Condition, trees: list[Node]) -> None:
@@ -297,6 +299,17 @@ def _unified(operands: list[Operand]) -> tuple[Operand, ...]:
     if any(isinstance(operand, str) and operand is not Keyword.NULL for operand in operands):
         return tuple(operand.isoformat() if isinstance(operand, dt.date) else operand for operand in operands)
     return tuple(operands)
+
+
+def _impossible(condition: Condition) -> bool:
+    if condition.operator != "between":
+        return False
+    match condition.operands:
+        case (Decimal() as low, Decimal() as high):
+            return low >= high
+        case (dt.date() as low, dt.date() as high):
+            return low >= high
+    return False
 
 
 def _value(token: Token) -> str:

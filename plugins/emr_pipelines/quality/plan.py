@@ -30,7 +30,8 @@ class Check:
     :param measured: name of an aggregate.
     :param share_of: name of the aggregate that it is a share of; ``None`` for a plain count.
     :param unit: what the aggregates count, for people: ``rows`` or ``values``.
-    :param pattern: the regular expression in it, to be tried before the scan.
+    :param where: the filter in it, to be tried by itself before the scan: it is Spark SQL as the user wrote it.
+    :param pattern: the regular expression in it, to be tried likewise.
     """
 
     rule: str
@@ -39,6 +40,7 @@ class Check:
     share_of: str | None
     unit: str
     condition: Condition
+    where: str | None = None
     pattern: str | None = None
 
 
@@ -91,13 +93,15 @@ _Named = Callable[[str], str]
 
 def _row_count(rule: Rule, named: _Named) -> Check:
     assert rule.condition is not None  # noqa: S101  # the parser gives every RowCount one
-    return Check(str(rule), (), named(_count(rule)), None, "rows", rule.condition)
+    return Check(str(rule), (), named(_count(rule)), None, "rows", rule.condition, rule.where)
 
 
 def _completeness(rule: Rule, named: _Named) -> Check:
     (name,) = rule.columns
     complete = named(_count(rule, f"{identifier(name)} IS NOT NULL"))
-    return Check(str(rule), ((name, Kind.ANY),), complete, named(_count(rule)), "rows", rule.condition or _ALL)
+    return Check(
+        str(rule), ((name, Kind.ANY),), complete, named(_count(rule)), "rows", rule.condition or _ALL, rule.where
+    )
 
 
 def _uniqueness(rule: Rule, named: _Named) -> Check:
@@ -107,7 +111,7 @@ def _uniqueness(rule: Rule, named: _Named) -> Check:
     present = " OR ".join(f"{column} IS NOT NULL" for column in columns)
     distinct = named(f"count(DISTINCT CASE WHEN {_both(present, rule.where)} THEN {value} END)")
     needs = tuple((name, Kind.ANY) for name in rule.columns)
-    return Check(str(rule), needs, distinct, named(_count(rule, present)), "values", _ALL)
+    return Check(str(rule), needs, distinct, named(_count(rule, present)), "values", _ALL, rule.where)
 
 
 def _column_values(rule: Rule, named: _Named) -> Check:
@@ -116,7 +120,7 @@ def _column_values(rule: Rule, named: _Named) -> Check:
     good = named(_count(rule, _meets(name, rule.condition)))
     pattern = _anchored(rule.condition) if rule.condition.operator.endswith("matches") else None
     needs = ((name, rule.condition.kind),)
-    return Check(str(rule), needs, good, named(_count(rule)), "rows", rule.threshold or _ALL, pattern)
+    return Check(str(rule), needs, good, named(_count(rule)), "rows", rule.threshold or _ALL, rule.where, pattern)
 
 
 _CHECKS: Final[Mapping[RuleType, Callable[[Rule, _Named], Check]]] = {
@@ -224,5 +228,6 @@ def _check_json(check: Check) -> dict[str, Any]:
             "operands": [f"{operand:f}" for operand in check.condition.operands],
             "text": str(check.condition),
         },
+        "where": check.where,
         "pattern": check.pattern,
     }

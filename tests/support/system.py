@@ -1,0 +1,76 @@
+"""One real Airflow and one real endpoint for all tests of a session; a folder's conftest imports these fixtures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import boto3
+import pytest
+from local_airflow import AirflowClient
+from tests.support.airflow import ROOT, running_airflow
+from tests.support.endpoint import CLIENT_ENVIRONMENT, running_endpoint
+
+SEEDED = ["2013-01-15:2013-01-15", "2013-02-01:2013-03-03"]
+
+CATCHUP = (ROOT / "dags" / "flights_daily.py").read_text()
+CATCHUP_CHANGES = [
+    ('"flights_daily"', '"flights_catchup"'),
+    ("start_date=datetime(2013, 1, 1", "start_date=datetime(2013, 2, 1"),
+    ("end_date=datetime(2013, 12, 31", "end_date=datetime(2013, 2, 2"),
+    ("catchup=False", "catchup=True"),
+]
+
+
+def catchup_dag() -> str:
+    """The pipeline as it is shipped, with a schedule that has two days to catch up with."""
+    text = CATCHUP
+    for shipped, changed in CATCHUP_CHANGES:
+        assert shipped in text
+        text = text.replace(shipped, changed)
+    return text
+
+
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory):
+    with running_endpoint(tmp_path_factory.mktemp("emr"), boot_seconds=1.0) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def client_of(endpoint):
+    def client(service: str):
+        return boto3.client(
+            service,
+            endpoint_url=endpoint,
+            region_name=CLIENT_ENVIRONMENT["AWS_DEFAULT_REGION"],
+            aws_access_key_id=CLIENT_ENVIRONMENT["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CLIENT_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    return client
+
+
+@pytest.fixture(scope="session")
+def airflow(endpoint, client_of, tmp_path_factory):
+    s3 = client_of("s3")
+    for bucket in ("local-data", "local-logs", "local-artifacts"):
+        s3.create_bucket(Bucket=bucket)
+    for dates in SEEDED:
+        subprocess.run(
+            [sys.executable, "-m", "seed_flights", "--bucket", "local-data", "--dates", dates],
+            check=True,
+            env={**os.environ, **CLIENT_ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint, "PYTHONPATH": str(ROOT / "include")},
+        )
+    dags = tmp_path_factory.mktemp("dags")
+    (dags / "flights_catchup.py").write_text(catchup_dag())
+    extra = [dags, ROOT / "tests" / "pipelines" / "dags"]
+    with running_airflow(tmp_path_factory.mktemp("airflow"), endpoint_url=endpoint, extra_dags=extra) as airflow:
+        yield airflow
+
+
+@pytest.fixture(scope="session")
+def rest(airflow) -> AirflowClient:
+    with airflow.client() as client:
+        yield client
