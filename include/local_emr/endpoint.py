@@ -46,7 +46,7 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
     data = data.absolute()
     with _exclusive(data):
         server = bind(host, port)
-        url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+        url = f"http://{_reachable(host)}:{server.port}"
         storage.install(data / "s3")
         clusters = ElasticMapReduce(data, engine(data, url), boot_seconds=boot_seconds, clock=clock or SystemClock())
         router = Router(
@@ -67,6 +67,12 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
             server.server_close()
             thread.join()
             router.close()
+
+
+def _reachable(host: str) -> str:
+    """Return the host of a URL that leads to what listens on `host`, for clients on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"[{host}]" if ":" in host else host
 
 
 @contextmanager

@@ -49,6 +49,10 @@ class Router:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         request = Request(environ)
+        if "Origin" in request.headers:
+            # Only browsers send it: no web page may run code on the machine of the one who visits it.
+            refusal = Response("This endpoint answers no web pages; call it from a program.", 403)
+            return refusal(environ, start_response)
         if request.path == HEALTH:
             health = Response(f'{{"status": "ok", "version": "{__version__}"}}', content_type="application/json")
             return health(environ, start_response)

@@ -103,3 +103,15 @@ def test_a_killed_endpoint_forgets_nothing_and_lets_the_folder_go(tmp_path):
         status = client_of(url, "emr").describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]
         assert (status["State"], status["StateChangeReason"]["Code"]) == ("TERMINATED_WITH_ERRORS", "INTERNAL_ERROR")
         assert [bucket["Name"] for bucket in client_of(url, "s3").list_buckets()["Buckets"]] == ["local-data"]
+
+
+def test_listening_everywhere_tells_a_url_that_leads_there(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local_emr", "--host", "0.0.0.0", "--port", "0", "--data", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "include")},
+    )
+    with process, process.stdout as output:
+        assert re.search(r"http://127\.0\.0\.1:\d+$", output.readline())
+        process.terminate()

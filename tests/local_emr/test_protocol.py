@@ -82,6 +82,13 @@ def test_other_services_are_moto(endpoint):
     assert endpoint.client("sts").get_caller_identity()["Account"] == "123456789012"
 
 
+@pytest.mark.parametrize("path", ["/", "/local-data", "/_local_emr/health"])
+def test_no_web_page_is_answered(endpoint, path):
+    page = urllib.request.Request(f"{endpoint.url}{path}", b"", {"Origin": "http://example.com"})
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(page)
+
+
 @pytest.mark.parametrize(
     ("body", "target", "expected"),
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from local_emr.endpoint import running
 from tests.local_emr.conftest import client_of
 from tests.local_emr.scripted import ManualClock, ScriptedEngine, eventually, step
@@ -66,6 +68,17 @@ def test_a_cluster_that_had_ended_stays_as_it_was(tmp_path):
         assert before == [emr.describe_cluster(ClusterId=cluster_id)["Cluster"] for cluster_id in ids]
         assert before_steps == [emr.list_steps(ClusterId=cluster_id)["Steps"] for cluster_id in ids]
         assert sorted(ids) == sorted(entry["Id"] for entry in emr.list_clusters()["Clusters"])
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"steps": [], "id": "j-OLD"}'])
+def test_a_record_that_cannot_be_read_is_named_and_hinders_nothing(tmp_path, caplog, content):
+    record = tmp_path / "clusters/j-OLD/cluster.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(content)
+    with serving(tmp_path) as url:
+        assert client_of(url, "emr").list_clusters()["Clusters"] == []
+    assert f"{record} is no cluster's record" in caplog.text
+    assert record.read_text() == content
 
 
 def test_a_record_is_whole_at_any_time(tmp_path):

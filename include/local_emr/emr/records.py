@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 """States of a cluster that is over."""
@@ -88,6 +91,16 @@ ACCOUNT = "123456789012"
 """The account that moto gives to credentials that it does not know."""
 
 
+def _read(path: Path) -> ClusterRecord | None:
+    try:
+        record = json.loads(path.read_text())
+        steps = [StepRecord(**step) for step in record.pop("steps")]
+        return ClusterRecord(**record, steps=steps)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        logger.warning("%s is no cluster's record that this version can read; it is left alone", path)
+        return None
+
+
 class Records:
     """The clusters' records on disk: `<folder>/<cluster id>/cluster.json`."""
 
@@ -104,10 +117,8 @@ class Records:
 
     def load(self) -> Iterator[ClusterRecord]:
         """Yield all records, oldest first."""
-        found = [json.loads(path.read_text()) for path in self.folder.glob("*/cluster.json")]
-        for record in sorted(found, key=lambda record: record["created"]):
-            steps = [StepRecord(**step) for step in record.pop("steps")]
-            yield ClusterRecord(**record, steps=steps)
+        found = [_read(path) for path in self.folder.glob("*/cluster.json")]
+        yield from sorted((record for record in found if record is not None), key=lambda record: record.created)
 
     def folder_of(self, cluster_id: str) -> Path:
         """Return the folder of what lives as long as the cluster."""

@@ -34,7 +34,8 @@ class DirectoryBackend(S3Backend):
         super().__init__(region_name, account_id)
         self.root = root
         for folder in sorted(root.iterdir()):
-            if folder.is_dir() and files.is_bucket_name(folder.name):
+            known = folder.name in s3_backends.bucket_accounts  # another account's or partition's
+            if not known and folder.is_dir() and files.is_bucket_name(folder.name):
                 self._adopt(folder.name)
 
     def _adopt(self, name: str) -> FakeBucket:
