@@ -8,6 +8,7 @@ import pytest
 from local_airflow import LocalAirflowError, demo
 from local_airflow.measures import Cluster
 from local_airflow.progress import Task
+from tests.support.airflow import ROOT
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -48,8 +49,8 @@ def test_a_cluster_is_listed_with_how_it_ended():
     assert demo.cluster_lines([cluster]) == "Cluster j-1 (flights): TERMINATED USER_REQUEST"
 
 
-def test_the_command_that_lists_the_output_is_complete(tmp_path):
-    text = demo.output_text(tmp_path, "http://127.0.0.1:4566", date(2013, 1, 15))
+def test_the_command_that_lists_the_output_is_complete():
+    text = demo.output_text(ROOT, "http://127.0.0.1:4566", date(2013, 1, 15))
     assert "AWS_ENDPOINT_URL=http://127.0.0.1:4566 " in text
     assert text.endswith("aws s3 ls --recursive s3://local-data/flights/dt=2013-01-15/")
 
