@@ -1,6 +1,7 @@
 """A scripted engine and a clock that stands still: the control plane is what is tested, not Spark and not time.
 
-A step's first argument says how it ends: "succeed", "fail", or "hold" until the test lets it go or cancels it.
+A step's first argument says how it ends: "succeed", "fail", or "hold" until the test lets it go or cancels it; a
+step that is to "start late" takes until the test says so to start, and then holds.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class ScriptedEngine:
         self.environments: list[tuple[Mapping[str, str], Mapping[str, str]]] = []
         self.released: list[Path] = []
         self.closed = False
+        self.starting, self.may_start = threading.Event(), threading.Event()
 
     def prepare(self) -> None:
         pass
@@ -60,6 +62,9 @@ class ScriptedEngine:
         script = step.args[0]
         if script == "raise":
             raise OSError("the disk is full")
+        if script == "start late":
+            self.starting.set()
+            assert self.may_start.wait(DEADLINE)
         folder.mkdir(parents=True)
         for name in ("controller", "stdout", "stderr"):
             (folder / name).write_text(f"{name} of {script}")

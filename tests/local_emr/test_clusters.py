@@ -126,6 +126,17 @@ def test_an_idle_cluster_ends_after_its_idle_timeout_and_not_before(endpoint):
     eventually(lambda: state_of(endpoint, cluster_id), ("TERMINATED", "ALL_STEPS_COMPLETED"))
 
 
+def test_idle_time_counts_from_the_policy_on(endpoint):
+    cluster_id = create(endpoint)
+    eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
+    endpoint.clock.advance(1000)
+    endpoint.emr.put_auto_termination_policy(ClusterId=cluster_id, AutoTerminationPolicy={"IdleTimeout": 60})
+    endpoint.clock.advance(59)
+    assert state_of(endpoint, cluster_id) == ("WAITING", None)
+    endpoint.clock.advance(1)
+    eventually(lambda: state_of(endpoint, cluster_id), ("TERMINATED", "ALL_STEPS_COMPLETED"))
+
+
 def test_a_protected_cluster_is_not_terminated_but_the_others_of_the_call_are(endpoint):
     protected = create(endpoint, Instances={"TerminationProtected": True})
     open_ = create(endpoint)
@@ -241,6 +252,17 @@ def test_cancelling_says_for_each_step_whether_it_could_be(endpoint):
     ]
     eventually(lambda: step_states(endpoint, cluster_id), ["COMPLETED", "CANCELLED", "CANCELLED"])
     eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
+
+
+def test_a_step_that_is_cancelled_while_it_starts_is_cancelled(endpoint):
+    cluster_id = create(endpoint, step("start late"))
+    assert endpoint.engine.starting.wait(60)
+    endpoint.emr.cancel_steps(
+        ClusterId=cluster_id, StepIds=[endpoint.emr.list_steps(ClusterId=cluster_id)["Steps"][0]["Id"]]
+    )
+    assert step_states(endpoint, cluster_id) == ["CANCEL_PENDING"]
+    endpoint.engine.may_start.set()
+    eventually(lambda: step_states(endpoint, cluster_id), ["CANCELLED"])
 
 
 def test_at_most_256_steps_are_active_but_a_cluster_may_have_had_more(endpoint):

@@ -82,22 +82,23 @@ def test_an_idle_cluster_ends_when_its_policy_says_so():
 
 
 @pytest.mark.parametrize(
-    ("on_failure", "more", "ends", "states"),
+    ("on_failure", "more", "cluster_state", "states"),
     [
-        ("CONTINUE", {}, False, ["FAILED", "PENDING"]),
-        ("CANCEL_AND_WAIT", {}, False, ["FAILED", "CANCELLED"]),
-        ("TERMINATE_CLUSTER", {}, True, ["FAILED", "PENDING"]),
-        ("TERMINATE_JOB_FLOW", {}, True, ["FAILED", "PENDING"]),
-        ("TERMINATE_CLUSTER", {"termination_protected": True}, True, ["FAILED", "PENDING"]),
-        ("TERMINATE_CLUSTER", {"termination_protected": True, "keep_alive": True}, False, ["FAILED", "CANCELLED"]),
-        ("TERMINATE_CLUSTER", {"concurrency": 2}, False, ["FAILED", "PENDING"]),
-        ("CANCEL_AND_WAIT", {"concurrency": 2}, False, ["FAILED", "PENDING"]),
+        ("CONTINUE", {}, "RUNNING", ["FAILED", "PENDING"]),
+        ("CANCEL_AND_WAIT", {}, "RUNNING", ["FAILED", "CANCELLED"]),
+        ("TERMINATE_CLUSTER", {}, "TERMINATING", ["FAILED", "CANCELLED"]),
+        ("TERMINATE_JOB_FLOW", {}, "TERMINATING", ["FAILED", "CANCELLED"]),
+        ("TERMINATE_CLUSTER", {"termination_protected": True}, "TERMINATING", ["FAILED", "CANCELLED"]),
+        ("TERMINATE_CLUSTER", {"termination_protected": True, "keep_alive": True}, "RUNNING", ["FAILED", "CANCELLED"]),
+        ("TERMINATE_CLUSTER", {"concurrency": 2}, "RUNNING", ["FAILED", "PENDING"]),
+        ("CANCEL_AND_WAIT", {"concurrency": 2}, "RUNNING", ["FAILED", "PENDING"]),
     ],
 )
-def test_a_failed_step_acts_on_failure(on_failure, more, ends, states):
+def test_a_failed_step_acts_on_failure(on_failure, more, cluster_state, states):
     record = cluster("RUNNING", "PENDING", on_failure=on_failure, **more)
-    assert ends == lifecycle.settle(record, record.steps[0], FAILURE, "s3://logs/stderr.gz", NOW)
-    assert states == states_of(record)
+    assert lifecycle.settle(record, record.steps[0], FAILURE, "s3://logs/stderr.gz", NOW) == []
+    assert (record.state, states_of(record)) == (cluster_state, states)
+    assert record.reason_code == ("STEP_FAILURE" if cluster_state == "TERMINATING" else None)
     assert record.steps[0].failure == {
         "Reason": "Unknown Error.",
         "Message": "ValueError: no such carrier",
@@ -108,8 +109,8 @@ def test_a_failed_step_acts_on_failure(on_failure, more, ends, states):
 @pytest.mark.parametrize(("outcome", "expected"), [(SUCCESS, "COMPLETED"), (KILLED, "CANCELLED")])
 def test_a_cancelled_step_is_cancelled_unless_it_was_done_and_never_acts_on_failure(outcome, expected):
     record = cluster("CANCEL_PENDING", "PENDING", on_failure="TERMINATE_CLUSTER")
-    assert not lifecycle.settle(record, record.steps[0], outcome, "", NOW)
-    assert states_of(record) == [expected, "PENDING"]
+    assert lifecycle.settle(record, record.steps[0], outcome, "", NOW) == []
+    assert (record.state, states_of(record)) == ("RUNNING", [expected, "PENDING"])
 
 
 @pytest.mark.parametrize(
@@ -203,8 +204,7 @@ def _apply(record, event, on_failure, now):
         _make(record, lifecycle.next_move(record, now, 2), now)
     elif event in {"succeed", "fail"} and occupying:
         outcome = SUCCESS if event == "succeed" else FAILURE
-        if lifecycle.settle(record, occupying[0], outcome, "", now):
-            lifecycle.shut_down(record, "STEP_FAILURE", "Shut down as step failed", now)
+        lifecycle.settle(record, occupying[0], outcome, "", now)
     elif event == "cancel" and record.steps:
         lifecycle.cancel(record, record.steps[-1], now)
     elif event == "add" and open_:

@@ -151,29 +151,26 @@ def release_of(cluster: ClusterRecord) -> tuple[int, ...]:
     return tuple(int(part) for part in label.removeprefix("emr-").split(".") if part.isdigit())
 
 
-def settle(cluster: ClusterRecord, step: StepRecord, outcome: Outcome, log_file: str, now: float) -> bool:
-    """Record how a step ended; say whether its ActionOnFailure now ends the cluster.
+def settle(cluster: ClusterRecord, step: StepRecord, outcome: Outcome, log_file: str, now: float) -> list[StepRecord]:
+    """Record how a step ended and do what its ActionOnFailure says; return the steps whose processes must now end.
 
     A cancelled step does not trigger its ActionOnFailure, nor does any step of a cluster that runs several at a time.
     With termination protection a cluster that is kept alive survives TERMINATE_CLUSTER and cancels what is left.
     """
     cancelled, step.ended = step.state == "CANCEL_PENDING", now
-    if outcome.succeeded:
-        step.state = "COMPLETED"
-        return False
-    if cancelled:
-        step.state = "CANCELLED"
-        return False
+    if outcome.succeeded or cancelled:
+        step.state = "COMPLETED" if outcome.succeeded else "CANCELLED"
+        return []
     step.state = "FAILED"
     details = {"Reason": outcome.reason or "Unknown Error.", "Message": outcome.message, "LogFile": log_file}
     step.failure = {name: value for name, value in details.items() if value}
     if cluster.step_concurrency > 1 or step.action_on_failure == "CONTINUE":
-        return False
+        return []
     survives = cluster.termination_protected and cluster.keep_alive
     if step.action_on_failure in {"TERMINATE_CLUSTER", "TERMINATE_JOB_FLOW"} and not survives:
-        return True
+        return shut_down(cluster, "STEP_FAILURE", "Shut down as step failed", now)
     cancel_pending(cluster, f"Cancelled because step {step.id} failed", now)
-    return False
+    return []
 
 
 def lose(cluster: ClusterRecord, now: float) -> None:

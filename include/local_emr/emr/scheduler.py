@@ -85,31 +85,30 @@ class Cluster:
                 threading.Thread(target=running.cancel, name=f"{step.id}-cancel", daemon=True).start()
 
     def _live(self) -> None:
+        """Make one move after the other; what is decided is done before anything else can change the record."""
         while not self.closed:
             with self.changed:
                 move = lifecycle.next_move(self.record, self.machine.clock.now(), self.machine.boot_seconds)
                 if isinstance(move, Sleep) and not self.closed:
                     self.machine.clock.wait(self.changed, move.until)
-                    continue
+                elif not isinstance(move, End):
+                    self._make(move)
             if isinstance(move, End):
                 self._end()
                 return
-            self._make(move)
 
     def _make(self, move: lifecycle.Move) -> None:
         if isinstance(move, ShutDown):
             self.terminate(move.code, move.message)
+            return
         with self.changing() as record:
             now = self.machine.clock.now()
-            if record.state == "TERMINATING":  # it was told to end since the move was chosen
-                return
             if isinstance(move, Enter):
                 lifecycle.enter(record, move.state, move.message, now)
             if isinstance(move, Start):
                 step = next(step for step in record.steps if step.id == move.step_id)
-                if step.state == "PENDING":
-                    lifecycle.begin_step(record, step, now)
-                    threading.Thread(target=self._execute, args=(step,), name=step.id, daemon=True).start()
+                lifecycle.begin_step(record, step, now)
+                threading.Thread(target=self._execute, args=(step,), name=step.id, daemon=True).start()
 
     def _end(self) -> None:
         try:
@@ -132,9 +131,8 @@ class Cluster:
         with self.changing() as record:
             self.running.pop(step.id, None)
             log_file = logs.location(record, step, "stderr") or str(folder / "stderr")
-            ends_cluster = lifecycle.settle(record, step, outcome, log_file, self.machine.clock.now())
-        if ends_cluster:
-            self.terminate("STEP_FAILURE", "Shut down as step failed")
+            others = lifecycle.settle(record, step, outcome, log_file, self.machine.clock.now())
+        self.end_processes(others)
 
     def _outcome(self, step: StepRecord, folder: Path) -> Outcome:
         try:
