@@ -13,12 +13,13 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
-import boto3
-from pydantic import BaseModel
+from botocore import xform_name
+from botocore.session import get_session
+from pydantic import BaseModel  # noqa: TC002  # beside what else the code below asks at run time
 
 from emr_pipelines import EmrJobOperator, EmrPipeline, QualityCheckOperator, errors
 from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
@@ -131,7 +132,10 @@ def contract() -> str:
     methods = [(name, one) for name, one in vars(base.Target).items() if inspect.isfunction(one) and name[0] != "_"]
     return table(
         ["method", ""],
-        ((code(f"{name}({', '.join(list(inspect.signature(one).parameters)[1:])})"), prose(one.__doc__)) for name, one in methods),
+        (
+            (code(f"{name}({', '.join(list(inspect.signature(one).parameters)[1:])})"), prose(one.__doc__))
+            for name, one in methods
+        ),
     )
 
 
@@ -153,7 +157,9 @@ def jobs() -> str:
 
 
 def _example(job: Job) -> str:
-    given = ", ".join(f"{name}={value!r}" for name, value in job.model_dump(exclude_defaults=True, exclude={"kind"}).items())
+    given = ", ".join(
+        f"{name}={value!r}" for name, value in job.model_dump(exclude_defaults=True, exclude={"kind"}).items()
+    )
     addresses = {path: f"s3://artifacts/{path.rpartition('/')[2]}" for path in job.code()}
     step = ec2.step_request(job, addresses, "name", Ec2Profile(**PLAIN))["HadoopJarStep"]
     words = " ".join(word if re.fullmatch(r"[\w./:=,-]+", word) else f'"{word}"' for word in step["Args"])
@@ -180,8 +186,8 @@ def _notes(model: type[BaseModel]) -> dict[str, str]:
     """Read the string below each field, where there is one."""
     body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0].body  # type: ignore[attr-defined]  # it is a class
     return {
-        field.target.id: note.value.value
-        for field, note in zip(body, body[1:], strict=False)
+        ast.unparse(field.target): str(note.value.value)
+        for field, note in pairwise(body)
         if isinstance(field, ast.AnnAssign) and isinstance(note, ast.Expr) and isinstance(note.value, ast.Constant)
     }
 
@@ -189,10 +195,12 @@ def _notes(model: type[BaseModel]) -> dict[str, str]:
 def _default(value: Any) -> str:
     if value in (None, "", [], {}):
         return ""
-    return code(", ".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else value)
+    return code(
+        ", ".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else value
+    )
 
 
-def _type(schema: Mapping[str, Any]) -> str:
+def _type(schema: Mapping[str, Any]) -> str:  # noqa: PLR0911  # a line for each kind of schema
     """Say a JSON schema in words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
@@ -209,8 +217,10 @@ def _type(schema: Mapping[str, Any]) -> str:
         return f"text like {code(schema['pattern'])}"
     low, high = schema.get("minimum"), schema.get("maximum")
     bounds = f" from {low}" if low is not None else ""
-    return {"string": "text", "integer": "number", "boolean": "`true` or `false`"}[schema["type"]] + bounds + (
-        f" to {high}" if high is not None else ""
+    return (
+        {"string": "text", "integer": "number", "boolean": "`true` or `false`"}[schema["type"]]
+        + bounds
+        + (f" to {high}" if high is not None else "")
     )
 
 
@@ -258,8 +268,14 @@ def _callable(one: type) -> str:
         if name not in ("self", "kwargs"):
             default = "required" if parameter.default is parameter.empty else code(repr(parameter.default))
             rows.append([code(name), default, said[name]])
-    paragraphs = [part if part.startswith("    ") else prose(part).replace("::", ":") for part in text.strip().split("\n\n")]
-    body = "\n\n".join(f"```text\n{textwrap.dedent(part)}\n```" if part.startswith("    ") else part for part in paragraphs if part != ":")
+    paragraphs = [
+        part if part.startswith("    ") else prose(part).replace("::", ":") for part in text.strip().split("\n\n")
+    ]
+    body = "\n\n".join(
+        f"```text\n{textwrap.dedent(part)}\n```" if part.startswith("    ") else part
+        for part in paragraphs
+        if part != ":"
+    )
     raised = "".join(f"\n\nRaises `{name}`: {words}" for name, words in said.items() if name.endswith("Error"))
     return f"## {one.__name__}\n\n{body}\n\n{table(['parameter', 'default', ''], rows)}{raised}"
 
@@ -293,13 +309,14 @@ def permissions() -> str:
         called["s3"] |= _calls(PACKAGE / module, "s3")
     # HeadObject is allowed by s3:GetObject, and tells "not there" from "not allowed" only with s3:ListBucket.
     objects = {"s3:GetObject" if name == "HeadObject" else f"s3:{name}" for name in called["s3"]}
-    return "\n".join(f"- `{action}`" for action in sorted({f"elasticmapreduce:{name}" for name in called["emr"]} | objects))
+    return "\n".join(
+        f"- `{action}`" for action in sorted({f"elasticmapreduce:{name}" for name in called["emr"]} | objects)
+    )
 
 
 def _calls(path: Path, service: str) -> set[str]:
     """Find the operations of a service among the attributes and words of a module."""
-    client = boto3.client(service, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="a")  # noqa: S106  # none
-    known = client.meta.method_to_api_mapping
+    known = {xform_name(name): name for name in get_session().get_service_model(service).operation_names}
     tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     words = {
         node.attr if isinstance(node, ast.Attribute) else node.value
@@ -311,7 +328,9 @@ def _calls(path: Path, service: str) -> set[str]:
 
 def commands() -> str:
     """List what ``make help`` lists."""
-    targets_of_make = re.findall(r"^([a-z-]+):.*## (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    targets_of_make = re.findall(
+        r"^([a-z-]+):.*## (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
     return table(["command", ""], ((code(f"make {name}"), text) for name, text in targets_of_make))
 
 
