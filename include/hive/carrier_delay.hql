@@ -13,8 +13,8 @@ CREATE EXTERNAL TABLE IF NOT EXISTS flights (
     scheduled_departure TIMESTAMP,
     departure TIMESTAMP,
     departure_delay INT COMMENT 'minutes, negative when early',
-    arrival_delay INT COMMENT 'minutes, negative when early; NULL when diverted',
-    air_time INT COMMENT 'minutes; NULL when diverted',
+    arrival_delay INT COMMENT 'minutes, negative when early, NULL when diverted',
+    air_time INT COMMENT 'minutes, NULL when diverted',
     distance INT COMMENT 'miles'
 )
 PARTITIONED BY (dt STRING)
@@ -26,7 +26,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS carrier_delay (
     flights BIGINT,
     delayed_flights BIGINT COMMENT 'departed more than 15 minutes late',
     average_departure_delay DECIMAL(10, 4) COMMENT 'minutes',
-    average_arrival_delay DECIMAL(10, 4) COMMENT 'minutes; diverted flights do not count'
+    average_arrival_delay DECIMAL(10, 4) COMMENT 'minutes, diverted flights do not count'
 )
 PARTITIONED BY (dt STRING)
 STORED AS PARQUET
@@ -39,7 +39,8 @@ ALTER TABLE carrier_delay ADD IF NOT EXISTS PARTITION (dt = '${hivevar:dt}');
 ALTER TABLE carrier_delay PARTITION (dt = '${hivevar:dt}') SET LOCATION '${hivevar:destination}dt=${hivevar:dt}';
 
 -- A day without flights has not been cleaned: fail, rather than replace its answer by an empty one.
-SELECT assert_true(COUNT(1) > 0) FROM flights WHERE dt = '${hivevar:dt}';
+SELECT assert_true(cleaned_flights_of_this_day > 0)
+FROM (SELECT COUNT(1) AS cleaned_flights_of_this_day FROM flights WHERE dt = '${hivevar:dt}') AS counted;
 
 INSERT OVERWRITE TABLE carrier_delay PARTITION (dt = '${hivevar:dt}')
 SELECT

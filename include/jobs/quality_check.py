@@ -100,6 +100,8 @@ def unmeasurable(spark: SparkSession, frame: DataFrame, plan: Dict[str, Any], ch
     try:
         if check["pattern"]:
             spark._jvm.java.util.regex.Pattern.compile(check["pattern"])  # noqa: SLF001  # only the JVM knows its syntax
+        if check["where"]:
+            F.expr(check["where"])  # it must be one expression, not the end of one and the start of another
         frame.agg(*aggregates(plan, [check]))  # analysed, not run
     except (AnalysisException, ParseException) as error:
         return first_line(error)
