@@ -21,7 +21,7 @@ from botocore import xform_name
 from botocore.session import get_session
 from pydantic import BaseModel  # noqa: TC002  # beside what else the code below asks at run time
 
-from emr_pipelines import EmrJobOperator, EmrPipeline, QualityCheckOperator, errors
+from emr_pipelines import EmrJobOperator, EmrPipeline, QualityCheckOperator, errors, operators
 from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Attempt, Lease, Record, Standing, decide
 from emr_pipelines.quality import RuleType, dqdl
@@ -112,7 +112,7 @@ def decisions() -> str:
     found = {(name, one): decide(*SITUATIONS[name], one) for name, one in product(SITUATIONS, standings)}
     rows = [[name, *(f"**{found[name, one].action}**" for one in standings)] for name in SITUATIONS]
     reasons = sorted({(one.action, one.reason) for one in found.values()})
-    says = "\n".join(f"- {action}: {reason}" for action, reason in reasons)
+    says = "\n".join(f"- {operators._SAID[action]}: {reason}" for action, reason in reasons)  # noqa: SLF001  # the words
     return f"{table(heads, rows)}\n\nThe reasons, as the task's log gives them:\n\n{says}"
 
 
@@ -254,7 +254,7 @@ def _leaves(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
         yield from _leaves(inner, f"{path}.{name}".lstrip("."))
 
 
-def operators() -> str:
+def task_group_and_operators() -> str:
     """Describe what a DAG file calls."""
     return "\n\n".join(_callable(one) for one in (EmrPipeline, EmrJobOperator, QualityCheckOperator))
 
@@ -347,7 +347,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "ec2 settings": ec2_settings,
     "error tree": error_tree,
     "jobs": jobs,
-    "operators": operators,
+    "operators": task_group_and_operators,
     "permissions": permissions,
     "rule types": rule_types,
     "rule types refused": rule_types_refused,

@@ -191,6 +191,15 @@ def test_the_readmes_pipeline_is_an_excerpt_of_flights_daily():
     assert excerpt in (ROOT / "dags" / "flights_daily.py").read_text()
 
 
+def test_the_readmes_sample_shows_the_tasks_and_rules_that_there_are():
+    (sample,) = [text for page, text in blocks("text") if page == "README.md"]
+    rules = parse_ruleset((ROOT / "include/quality/flights.dqdl").read_text(), "flights.dqdl").rules
+    shown = sample.partition("measured  outcome\n")[2].splitlines()[1 : len(rules) + 1]
+    assert [re.split(r"  +", line)[0] for line in shown] == [str(rule) for rule in rules]
+    tasks = re.findall(r'task_id="(\w+)"', (ROOT / "dags" / "flights_daily.py").read_text())
+    assert set(tasks) <= set(re.findall(r"^(?:emr\.)?(\w+) +success", sample, re.MULTILINE))
+
+
 def test_the_readme_says_how_to_start_in_two_commands():
     first = next(text for page, text in blocks("sh") if page == "README.md")
     assert first.splitlines() == ["make demo", "make test"]
