@@ -77,10 +77,11 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def read_data(spark: SparkSession, address: str, data_format: str) -> DataFrame:
-    """Read the data; a folder that is not there, or holds nothing, is an error and not an empty dataset."""
+    """Read the data; a folder that is not there, or holds no file, is an error and not an empty dataset."""
     path = spark._jvm.org.apache.hadoop.fs.Path(address)  # noqa: SLF001  # Hadoop is reached through the JVM only
     file_system = path.getFileSystem(spark._jsc.hadoopConfiguration())  # noqa: SLF001  # likewise
-    if not file_system.exists(path):
+    recursive = True
+    if not (file_system.exists(path) and file_system.listFiles(path, recursive).hasNext()):
         raise FileNotFoundError(
             f"There is no data at {address}: the task that writes it has not run, or writes elsewhere"
         )
