@@ -75,7 +75,12 @@ def measure(folder: Path, plugins: Path, home: str) -> dict[str, float]:
         "EMR_PIPELINES_INCLUDE": str(ROOT / "include"),
     }
     ran = subprocess.run(
-        [sys.executable, "-c", CHILD, str(folder)], env=environment, cwd=home, capture_output=True, text=True, check=False
+        [sys.executable, "-c", CHILD, str(folder)],
+        env=environment,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if ran.returncode:
         raise SystemExit(f"parsing {folder} failed:\n{ran.stderr}")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import airflow.providers.amazon.aws.assets.s3
 import airflow.providers.amazon.aws.hooks.base_aws  # noqa: F401
-import emr_pipelines
 from airflow.plugins_manager import AirflowPlugin
+
+import emr_pipelines
 from emr_pipelines.quality import parse_ruleset
 
 parse_ruleset("Rules = [ RowCount > 0 ]", "the first one builds the grammar")

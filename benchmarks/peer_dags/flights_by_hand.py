@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.providers.amazon.aws.operators.emr import (
     EmrAddStepsOperator,
@@ -44,7 +44,15 @@ def step(name: str, *words: str) -> dict[str, object]:
 
 
 CLEAN = step(
-    "clean", "spark-submit", f"{CODE}/clean.py", "--source", f"{DATA}/raw/flights/", "--destination", f"{DATA}/flights/", "--date", DAY
+    "clean",
+    "spark-submit",
+    f"{CODE}/clean.py",
+    "--source",
+    f"{DATA}/raw/flights/",
+    "--destination",
+    f"{DATA}/flights/",
+    "--date",
+    DAY,
 )
 CARRIERS = step(
     "carriers",
@@ -52,14 +60,20 @@ CARRIERS = step(
     *("-d", f"source={DATA}/flights/", "-d", f"destination={DATA}/carrier_delay/"),
 )
 CHECK = step(
-    "check", "spark-submit", f"{CODE}/quality_check.py", "--plan", f"{CODE}/plan.json", "--data", f"{DATA}/flights/dt={DAY}/"
+    "check",
+    "spark-submit",
+    f"{CODE}/quality_check.py",
+    "--plan",
+    f"{CODE}/plan.json",
+    "--data",
+    f"{DATA}/flights/dt={DAY}/",
 )
 
 with DAG(
     "flights_by_hand",
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
-    start_date=datetime(2013, 1, 1, tzinfo=timezone.utc),
-    end_date=datetime(2013, 12, 31, tzinfo=timezone.utc),
+    start_date=datetime(2013, 1, 1, tzinfo=UTC),
+    end_date=datetime(2013, 12, 31, tzinfo=UTC),
     catchup=False,
     default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "execution_timeout": timedelta(hours=1)},
 ):
@@ -76,7 +90,8 @@ with DAG(
         before = wait
     terminate = EmrTerminateJobFlowOperator(task_id="terminate", job_flow_id=create.output)
     publish = EmptyOperator(
-        task_id="publish", outlets=[Asset("flights", uri=f"{DATA}/flights/"), Asset("carrier_delay", uri=f"{DATA}/carrier_delay/")]
+        task_id="publish",
+        outlets=[Asset("flights", uri=f"{DATA}/flights/"), Asset("carrier_delay", uri=f"{DATA}/carrier_delay/")],
     )
     before >> terminate.as_teardown(setups=create)
     before >> publish

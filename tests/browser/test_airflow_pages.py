@@ -7,10 +7,17 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
+
 from tests.support.airflow import ROOT, ended_run
 
 PICTURES = ROOT / ".local" / "screenshots"
-QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"]
+QUIET = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
 PATIENCE = 30_000
 
 
@@ -18,7 +25,8 @@ PATIENCE = 30_000
 def page(airflow):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=[*QUIET, "--no-sandbox", "--disable-gpu"]
+            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+            args=[*QUIET, "--no-sandbox", "--disable-gpu"],
         )
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(PATIENCE)

