@@ -50,6 +50,7 @@ class GuardedProcess:
             code = self._guard.wait(timeout)
         except subprocess.TimeoutExpired:
             return None
+        self._let_go()
         return code if code >= 0 else 128 - code
 
     def end(self) -> None:

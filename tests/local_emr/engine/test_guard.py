@@ -85,19 +85,13 @@ def test_what_a_command_leaves_behind_ends_with_it(start, tmp_path, running):
 
 def test_a_killed_holder_takes_the_command_along(tmp_path, eventually, running):
     mark = uuid.uuid4().hex
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            (
-                "import subprocess, sys, time\n"
-                f"subprocess.Popen([sys.executable, {str(GUARD)!r}, 'bash', '-c', 'touch ready; (exec -a sleep-{mark} sleep 300)'], "
-                "stdin=subprocess.PIPE, start_new_session=True)\n"
-                "time.sleep(300)"
-            ),
-        ],
-        cwd=tmp_path,
-    )
+    script = f"""
+import subprocess, sys, time
+command = ["bash", "-c", "exec -a sleep-{mark} sleep 300"]
+subprocess.Popen([sys.executable, {str(GUARD)!r}, *command], stdin=subprocess.PIPE, start_new_session=True)
+time.sleep(300)
+"""
+    holder = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
     eventually(lambda: len([c for c in running(mark) if c.startswith("sleep-")]) == 1, "the command has started")
     holder.send_signal(signal.SIGKILL)
     holder.wait()
