@@ -11,7 +11,7 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status password local-emr test test-unit test-browser lint format bench wheel lock \
+.PHONY: help demo up down status password local-emr test test-unit test-browser lint format bench docs wheel lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -64,6 +64,9 @@ format: .venv/.ready ## put the code into the one format
 
 bench: .venv/.ready ## run the benchmarks
 	@for file in benchmarks/bench_*.py; do PYTHONPATH=include:plugins $(VENV)/python "$$file" || exit 1; done
+
+docs: .venv/.ready ## write the generated parts of docs/ again
+	@PYTHONPATH=include:plugins $(VENV)/python -m docs.generate
 
 wheel: .venv/.ready ## build the wheel of emr_pipelines into dist/
 	@$(VENV)/uv build --quiet --wheel --python $(VENV)/python

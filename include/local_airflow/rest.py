@@ -56,8 +56,9 @@ class AirflowClient:
         """Return the JSON answer to POST `/api/v2/<path>`. Sent once."""
         return self._call("POST", path, json=body)
 
+    @retry(retry=retry_if_exception(_passing), stop=stop_after_attempt(4), wait=wait_fixed(0.5), reraise=True)
     def patch(self, path: str, body: Any) -> Any:
-        """Return the JSON answer to PATCH `/api/v2/<path>`. Sent once."""
+        """Return the JSON answer to PATCH `/api/v2/<path>`; asks again as `get` does: to set a value twice is to set it."""
         return self._call("PATCH", path, json=body)
 
     def delete(self, path: str) -> Any:

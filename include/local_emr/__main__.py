@@ -9,6 +9,7 @@ import math
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 from local_emr import __version__
@@ -30,7 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         with running(
-            options.data, Engine, host=options.host, port=options.port, boot_seconds=options.boot_seconds
+            options.data,
+            partial(Engine, cache=options.cache),
+            host=options.host,
+            port=options.port,
+            boot_seconds=options.boot_seconds,
         ) as url:
             print(f"local_emr {__version__} listens on {url}")  # noqa: T201 - the command's answer
             print(  # noqa: T201 - the command's answer
@@ -58,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=_port, default=4566, help="port to listen on; 0 picks a free one")
     parser.add_argument("--data", type=Path, default=Path(".local/emr"), help="folder of all data: buckets, clusters")
+    parser.add_argument(
+        "--cache", type=Path, help="folder of what Spark starts faster with (default: cache/ in --data)"
+    )
     parser.add_argument("--boot-seconds", type=_seconds, default=2.0, help="how long a cluster takes to boot")
     parser.add_argument("--version", action="version", version=__version__)
     return parser

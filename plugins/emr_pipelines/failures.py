@@ -67,7 +67,7 @@ def tail_of(text: str) -> list[str]:
 
 def failure_message(cause: str, *, run: str, still: str, retry: str, address: str | None) -> str:
     """Say what happened, in the order in which a person needs it: cause, what still runs and costs, what to do."""
-    lines = [cause, f"{run} did not succeed.", still, retry]
+    lines = [cause, run, still, retry]
     if address:
         lines.append(f"Logs: {address}")
     return "\n".join(lines)

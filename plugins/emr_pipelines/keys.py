@@ -183,7 +183,7 @@ class Decision:
 def decide(  # noqa: PLR0911  # a table reads best as its rows
     record: Record | None, attempt: Attempt, standing: Standing
 ) -> Decision:
-    """Decide what this execution of a task does about its job run. Pure: ``docs/reliability.md`` holds it as a table."""
+    """Decide what this execution of a task does about its job run. Pure: ``docs/how-it-works.md`` holds it as a table."""
     if record is None:
         return Decision(Action.RENEW, "first execution of this task")
     if record.max_tries != attempt.max_tries:

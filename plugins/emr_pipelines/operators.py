@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from emr_pipelines import failures, quality
 from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
 from emr_pipelines.clients import clients_for
-from emr_pipelines.errors import ComputeReleasedError, JobDeadlineError, JobError
+from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobDeadlineError, JobError
 from emr_pipelines.jobs import Job, SparkJob, job_from
 from emr_pipelines.keys import Action, Attempt, Key, Record, Standing, decide, fingerprint
 from emr_pipelines.links import LINKS, show_links
@@ -56,7 +56,7 @@ class EmrJobOperator(BaseOperator):
         specification = job_from(job) if isinstance(job, dict) else job
         for path in specification.code():
             if not is_address(path):
-                source_of(path)
+                _existing(path, self.task_id)
         self.job: dict[str, Any] = specification.model_dump(mode="json")
         self._running: tuple[Compute, str] | None = None
 
@@ -214,7 +214,7 @@ class EmrJobOperator(BaseOperator):
             else f"{compute.id} has ended: {still.reason}."
         )
         fault = f" (fault of: {state.fault})" if state.fault else ""
-        run = f"Job run {job_run} on {compute.id} ended {state.state}{fault}"
+        run = f"Job run {job_run} on {compute.id} ended as {state.state}{fault}."
         raise JobError(
             failures.failure_message(cause, run=run, still=alive, retry=self._retry(context), address=logs.address)
         )
@@ -250,6 +250,7 @@ class QualityCheckOperator(EmrJobOperator):
             job=SparkJob(script="jobs/quality_check.py", args=("--data", data, "--format", data_format)), **kwargs
         )
         self.ruleset = ruleset
+        _existing(ruleset, self.task_id)
         _compile(ruleset)
 
     def code_paths(self) -> list[str]:
@@ -307,6 +308,14 @@ class QualityCheckOperator(EmrJobOperator):
 def _compile(ruleset: str) -> str:
     source = source_of(ruleset)
     return quality.compile_plan(quality.parse_ruleset(source.read_text(encoding="utf-8"), ruleset)).to_json()
+
+
+def _existing(path: str, task_id: str) -> None:
+    """Refuse a path that leads to no file, in the name of the task that needs it."""
+    try:
+        source_of(path)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Task {task_id!r}: {error}") from None
 
 
 def _standing_of(state: JobState) -> Standing:

@@ -92,7 +92,10 @@ class EmrPipeline(TaskGroup):
         """Refuse a job that some offered profile's target cannot run."""
         environment = current_environment()
         for name in self.membership.profiles:
-            profile = environment.profile(name)
+            try:
+                profile = environment.profile(name)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"EmrPipeline {self.group_id!r}: {error}") from None
             engines = capabilities_of(profile.target).engines
             for task in tasks:
                 for job in _jobs_in(task):

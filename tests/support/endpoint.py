@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".local" / "emr" / "cache"
+"""Shared by all endpoints of the tests, and with those of `make`: what takes a minute is made once."""
 START_SECONDS = 60
 STOP_SECONDS = 30
 
@@ -32,7 +34,7 @@ CLIENT_ENVIRONMENT = {
 def running_endpoint(data: Path, *, boot_seconds: float = 0.2, port: int = 0) -> Iterator[str]:
     """Serve `data` inside the block and yield the URL; then assert a clean end that leaves no process behind."""
     command = [sys.executable, "-m", "local_emr", "--data", str(data)]
-    command += ["--boot-seconds", str(boot_seconds), "--port", str(port)]
+    command += ["--boot-seconds", str(boot_seconds), "--port", str(port), "--cache", str(CACHE)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "include")}
     )

@@ -16,12 +16,13 @@ def main() -> int:
     commands = parser.add_subparsers(required=True, metavar="command")
     prepare = commands.add_parser("prepare", help="make the jars and the archive of classes (about a minute, once)")
     prepare.add_argument("--data", type=Path, required=True, help="data folder of the endpoint")
+    prepare.add_argument("--cache", type=Path, help="folder of the caches (default: cache/ in the data folder)")
     prepare.add_argument("--background", action="store_true", help="leave the processors to whoever else wants them")
     given = parser.parse_args()
     if given.background:
         _yield_processors()
     try:
-        archive = Cache(given.data.resolve()).make_archive()
+        archive = Cache(given.data.resolve(), given.cache and given.cache.resolve()).make_archive()
     except (PreparationError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command line speaks through its streams
         return 1

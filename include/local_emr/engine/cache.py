@@ -42,11 +42,11 @@ class PreparationError(RuntimeError):
 
 
 class Cache:
-    """The folder `<data>/cache/<versions and sources>` and what is in it."""
+    """The folder `<parent>/<versions and sources>` and what is in it; `parent` is `<data>/cache` unless it is shared."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, parent: Path | None = None) -> None:
         self._s3 = data / "s3"
-        self.folder = data / "cache" / f"{VERSIONS}-{_fingerprint()}"
+        self.folder = (parent or data / "cache") / f"{VERSIONS}-{_fingerprint()}"
 
     @property
     def classpath(self) -> tuple[Path, ...]:

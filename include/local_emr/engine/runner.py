@@ -31,13 +31,14 @@ class Engine:
     """Runs steps over the data of one endpoint.
 
     `data` is the endpoint's data folder: bucket b's key k is the file `<data>/s3/b/k`.
-    `endpoint_url` is what jobs get as AWS_ENDPOINT_URL.
+    `endpoint_url` is what jobs get as AWS_ENDPOINT_URL. `cache` is a folder that several endpoints may share.
     """
 
-    def __init__(self, data: Path, endpoint_url: str) -> None:
+    def __init__(self, data: Path, endpoint_url: str, *, cache: Path | None = None) -> None:
         self._data = data.resolve()
         self._endpoint_url = endpoint_url
-        self._cache = Cache(self._data)
+        self._shared_cache = cache.resolve() if cache else self._data / "cache"
+        self._cache = Cache(self._data, self._shared_cache)
         self._lock = threading.RLock()
         self._java: Java | None = None
         self._steps: set[ProcessStep] = set()
@@ -210,6 +211,7 @@ class Engine:
         packages = Path(__file__).parents[2]
         environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(packages)}
         command = [sys.executable, "-m", __package__, "prepare", "--background", "--data", str(self._data)]
+        command += ["--cache", str(self._shared_cache)]
         with (self._cache.folder / "archive.log").open("wb") as log:
             return GuardedProcess(command, folder=self._cache.folder, environment=environment, stdout=log, stderr=log)
 

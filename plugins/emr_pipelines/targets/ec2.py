@@ -137,7 +137,10 @@ class Ec2:
         except ClientError as error:
             state = self.state(compute)
             if state.phase is Phase.ENDED:
-                raise ComputeReleasedError(f"Cluster {compute.id} takes no more steps: it is {state.reason}") from error
+                raise ComputeReleasedError(
+                    f"Cluster {compute.id} takes no more steps: it is {state.reason}. This step was not started. "
+                    "Clear the task again with 'Only failed' off, so that compute is acquired anew."
+                ) from error
             raise ComputeError(
                 _refusal(error, f"cluster {compute.id} refused the step", f"Cluster {compute.id} still runs.")
             ) from error

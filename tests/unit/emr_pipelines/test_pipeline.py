@@ -140,7 +140,10 @@ def test_a_mapped_job_joins_the_pipeline(dag):
 def test_a_script_that_does_not_exist_is_named_with_what_lies_beside_it(dag, include):
     with pytest.raises(ConfigurationError) as caught, EmrPipeline("emr"):
         EmrJobOperator(task_id="one", job=SparkJob(script="jobs/b.py"))
-    assert str(caught.value) == f"There is no file 'jobs/b.py' in {include}; beside it are: a.py, quality_check.py"
+    assert (
+        str(caught.value)
+        == f"Task 'emr.one': There is no file 'jobs/b.py' in {include}; beside it are: a.py, quality_check.py"
+    )
 
 
 def test_a_script_outside_include_is_refused(dag):
@@ -156,7 +159,7 @@ def test_a_typo_in_a_ruleset_is_named_with_its_position_and_the_word(dag):
 
 def test_a_profile_that_does_not_exist_is_named(dag):
     with (
-        pytest.raises(ConfigurationError, match=r"There is no profile 'ec3'.*did you mean 'ec2'"),
+        pytest.raises(ConfigurationError, match=r"EmrPipeline 'emr': There is no profile 'ec3'.*did you mean 'ec2'"),
         EmrPipeline("emr", targets=["ec3"]),
     ):
         pass
