@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from local_airflow.ports import free_port
+from local_airflow.ports import any_free
 
 ROOT = Path(__file__).resolve().parents[1]
 WALL = re.compile(
@@ -41,7 +41,7 @@ def main() -> None:
     found: list[tuple[float, ...]] = []
     with tempfile.TemporaryDirectory() as folder:
         home = str(Path(folder) / "airflow")
-        ports = ["--port", str(free_port()), "--endpoint-port", str(free_port())]
+        ports = ["--port", str(any_free()), "--endpoint-port", str(any_free())]
         try:
             local_airflow(home, ports, "up")
             for day in range(1, runs + 2):
