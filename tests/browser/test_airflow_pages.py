@@ -19,6 +19,7 @@ QUIET = [
     "--disable-quic",
 ]
 PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +33,18 @@ def page(airflow):
         page.set_default_timeout(PATIENCE)
         page.goto(airflow.url)
         page.get_by_role("textbox").first.fill("admin")
-        page.locator("input[type=password]").fill(airflow.password)
+        page.locator("input[type=password]").fill(airflow.password())
         page.get_by_role("button", name=re.compile("sign in", re.IGNORECASE)).click()
-        expect(page.get_by_text("Import Errors").first).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_text("Import Errors").first).to_be_visible()
         yield page
         browser.close()
+
+
+@pytest.fixture(autouse=True)
+def last_picture(page, request):
+    """Keep what the page showed at the end of each test: the first thing to look at when one fails."""
+    yield
+    picture(page, f"last-{request.node.name}")
 
 
 def picture(page: Page, name: str) -> None:
@@ -55,7 +63,7 @@ def test_a_dag_that_cannot_work_is_explained_on_the_home_page(page, airflow):
 def test_the_trigger_form_offers_the_target_with_its_title(page, airflow):
     page.goto(f"{airflow.url}/dags/flights_daily")
     page.get_by_role("button", name=re.compile("trigger", re.IGNORECASE)).first.click()
-    expect(page.get_by_text("Target", exact=True).first).to_be_visible()
+    expect(page.get_by_role("combobox", name="Target")).to_be_visible()
     expect(page.get_by_text("The compute profile that the EMR jobs of this run use.").first).to_be_visible()
     picture(page, "trigger-form")
 
@@ -63,7 +71,7 @@ def test_the_trigger_form_offers_the_target_with_its_title(page, airflow):
 def test_a_task_links_to_its_compute_and_to_its_logs(page, airflow, rest):
     rest.post("dags/runs_mapped/dagRuns", {"dag_run_id": "seen", "logical_date": None})
     assert ended_run(rest, "runs_mapped", "seen")["state"] == "success"
-    page.goto(f"{airflow.url}/dags/runs_mapped/runs/seen/tasks/emr.acquire")
+    page.goto(f"{airflow.url}/dags/runs_mapped/runs/seen/tasks/emr.acquire/details")
     link = page.get_by_role("link", name="Compute")
     expect(link).to_be_visible()
     assert rest.xcom("runs_mapped", "seen", "emr.acquire")["compute"]["id"] in link.get_attribute("href")
