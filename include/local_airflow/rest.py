@@ -29,6 +29,11 @@ def _passing(error: BaseException) -> bool:
     return isinstance(error, AwayError)
 
 
+def _locked(error: BaseException) -> bool:
+    """Tell whether Airflow undid the request because another writer had its SQLite: then nothing has happened yet."""
+    return _passing(error) and isinstance(error, RestError) and "database" in str(error).lower()
+
+
 class AirflowClient:
     """Speaks with one api-server as one user. Logs in when it must; close it, or use it in a `with` statement."""
 
@@ -52,8 +57,9 @@ class AirflowClient:
         """Return the JSON answer to GET `/api/v2/<path>`; asks again when the server is briefly unable to answer."""
         return self._call("GET", path, params=parameters)
 
+    @retry(retry=retry_if_exception(_locked), stop=stop_after_attempt(15), wait=wait_fixed(1), reraise=True)
     def post(self, path: str, body: Any) -> Any:
-        """Return the JSON answer to POST `/api/v2/<path>`. Sent once."""
+        """Return the JSON answer to POST `/api/v2/<path>`. Sent again only when it found the database locked."""
         return self._call("POST", path, json=body)
 
     @retry(retry=retry_if_exception(_passing), stop=stop_after_attempt(4), wait=wait_fixed(0.5), reraise=True)

@@ -8,9 +8,7 @@ from io import BytesIO
 
 import pandas as pd
 import pytest
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from local_airflow import RestError
 from tests.support.airflow import ended_run
 from tests.support.pandas_flights import comparable, expected_carrier_delay, expected_clean
 
@@ -43,13 +41,6 @@ def states(rest, dag_id: str, run_id: str) -> dict[str, str]:
 
 def run_for(rest, dag_id: str, date: str) -> str:
     return rest.run_of(dag_id, datetime.fromisoformat(date).replace(tzinfo=UTC))["dag_run_id"]
-
-
-@retry(retry=retry_if_exception_type(RestError), stop=stop_after_attempt(20), wait=wait_fixed(1), reraise=True)
-def create_backfill(rest, first: str, last: str) -> None:
-    """Ask again while Airflow's SQLite is locked, as Airflow's own answer (503) asks a person to."""
-    body = {"dag_id": DAG_ID, "from_date": first, "to_date": last, "max_active_runs": 2, "reprocess_behavior": "none"}
-    rest.post("backfills", {**body, "run_on_latest_version": True})
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +125,17 @@ def test_a_schedule_catches_up_with_two_days(rest, client_of):
 
 def test_a_backfill_of_three_days_through_the_rest_api(rest, client_of):
     rest.unpause(DAG_ID)
-    create_backfill(rest, "2013-03-01T00:00:00Z", "2013-03-03T00:00:00Z")
+    rest.post(
+        "backfills",
+        {
+            "dag_id": DAG_ID,
+            "from_date": "2013-03-01T00:00:00Z",
+            "to_date": "2013-03-03T00:00:00Z",
+            "max_active_runs": 2,
+            "reprocess_behavior": "none",
+            "run_on_latest_version": True,
+        },
+    )
     for date in ("2013-03-01", "2013-03-02", "2013-03-03"):
         run = run_for(rest, DAG_ID, date)
         assert ended_run(rest, DAG_ID, run)["state"] == "success"

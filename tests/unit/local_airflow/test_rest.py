@@ -90,8 +90,13 @@ def test_a_read_of_something_that_is_not_there_is_not_repeated(server, client):
         client.get("one")
 
 
-def test_a_write_is_never_repeated(server, client):
-    server.answers = [(500, {"detail": "database is locked"}), (200, "ok")]
+def test_a_write_that_found_the_database_locked_did_nothing_and_is_sent_again(server, client):
+    server.answers = [(503, {"detail": "Database is locked. Try again."}), (200, {"dag_run_id": "one"})]
+    assert client.post("dags/x/dagRuns", {}) == {"dag_run_id": "one"}
+
+
+def test_any_other_write_is_never_repeated(server, client):
+    server.answers = [(500, {"detail": "something went wrong"}), (200, "ok")]
     with pytest.raises(RestError, match="500 to POST one"):
         client.post("one", {})
     assert len(server.asked) == 1
