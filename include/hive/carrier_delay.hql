@@ -42,13 +42,18 @@ ALTER TABLE carrier_delay PARTITION (dt = '${hivevar:dt}') SET LOCATION '${hivev
 SELECT assert_true(cleaned_flights_of_this_day > 0)
 FROM (SELECT COUNT(1) AS cleaned_flights_of_this_day FROM flights WHERE dt = '${hivevar:dt}') AS counted;
 
-INSERT OVERWRITE TABLE carrier_delay PARTITION (dt = '${hivevar:dt}')
+-- The partition is written as a dynamic one: then Hive and Spark stage the files of each statement apart. Naming it would let
+-- Spark's committer share one folder of temporary files between days that run at once.
+SET hive.exec.dynamic.partition.mode=nonstrict;
+
+INSERT OVERWRITE TABLE carrier_delay PARTITION (dt)
 SELECT
     carrier,
     COUNT(1),
     SUM(CASE WHEN departure_delay > 15 THEN 1 ELSE 0 END),
     CAST(AVG(departure_delay) AS DECIMAL(10, 4)),
-    CAST(AVG(arrival_delay) AS DECIMAL(10, 4))
+    CAST(AVG(arrival_delay) AS DECIMAL(10, 4)),
+    '${hivevar:dt}'
 FROM flights
 WHERE dt = '${hivevar:dt}'
 GROUP BY carrier

@@ -13,8 +13,9 @@ DELAYS = """
     CREATE TEMPORARY VIEW flights AS SELECT * FROM VALUES
       ('2013-01-15', 'UA', 4), ('2013-01-15', 'UA', 8), ('2013-01-15', 'B6', 1), ('2013-01-16', 'UA', 9)
       AS rows (dt, carrier, delay);
-    INSERT OVERWRITE TABLE air.delays PARTITION (dt = '${dt}')
-      SELECT carrier, avg(delay) FROM flights WHERE dt = '${dt}' GROUP BY carrier;
+    SET hive.exec.dynamic.partition.mode=nonstrict;
+    INSERT OVERWRITE TABLE air.delays PARTITION (dt)
+      SELECT carrier, avg(delay), dt FROM flights WHERE dt = '${dt}' GROUP BY carrier, dt;
 """
 
 
