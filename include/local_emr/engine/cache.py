@@ -25,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_emr.engine.java import JAVA_HOME, VERSIONS, Java, conf_arguments, spark_home, spark_jars
+from local_emr.engine.java import JAVA_HOME, VERSIONS, Java, conf_arguments, spark_jars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,7 +181,6 @@ def _run(command: list[str], folder: Path, purpose: str) -> None:
     """Run a JVM for a preparation, or raise PreparationError."""
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
-        "SPARK_HOME": str(spark_home()),
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
