@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from local_emr.engine import Engine, Outcome, RunningStep, Step
+from tests.support.endpoint import CACHE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +57,7 @@ def lab_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def engine(lab_folder) -> Iterator[Engine]:
-    engine = Engine(lab_folder, "http://127.0.0.1:9")
+    engine = Engine(lab_folder, "http://127.0.0.1:9", cache=CACHE)
     engine.prepare()
     yield engine
     engine.close()

@@ -13,6 +13,7 @@ import pyarrow.dataset
 import pytest
 
 from local_emr.engine import Engine, Outcome, Step
+from tests.support.endpoint import CACHE
 
 CLEAN = """
     import sys
@@ -154,7 +155,7 @@ def test_a_killed_endpoint_leaves_no_process(lab_folder, engine, tmp_path, event
         from pathlib import Path
         from local_emr.engine import Engine, Step
         here = Path({str(tmp_path)!r})
-        engine = Engine(Path({str(lab_folder)!r}), "http://127.0.0.1:9")
+        engine = Engine(Path({str(lab_folder)!r}), "http://127.0.0.1:9", cache=Path({str(CACHE)!r}))
         for name, args in {{
             "sql": ("spark-sql", "-e", "CREATE TABLE held (n INT); SELECT java_method('java.lang.Thread', 'sleep', 300000L)"),
             "shell": ("bash", "-c", "setsid sleep 300 & touch ../started; wait"),
@@ -177,7 +178,7 @@ def test_a_killed_endpoint_leaves_no_process(lab_folder, engine, tmp_path, event
 
 
 def test_closing_ends_steps_and_refuses_new_ones(lab_folder, engine, tmp_path, eventually, running):
-    closing = Engine(lab_folder, "http://127.0.0.1:9")
+    closing = Engine(lab_folder, "http://127.0.0.1:9", cache=CACHE)
     place = {"folder": tmp_path / "s", "cluster": tmp_path / "cluster", "environment": {}, "spark_defaults": {}}
     step = closing.start(Step("command-runner.jar", ("bash", "-c", "touch ../started; sleep 300")), **place)
     eventually((tmp_path / "s" / "started").exists, "the step has started")
