@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict
 
 from emr_pipelines.documents import Document, suggestion
 from emr_pipelines.errors import ConfigurationError
-from emr_pipelines.targets import Profile, profile_model, target_names
+from emr_pipelines.targets import profile_model, target_names
+from emr_pipelines.targets.profile import Profile
 
 _DEPLOYMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")

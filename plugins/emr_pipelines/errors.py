@@ -1,11 +1,13 @@
 """Every error that this package raises on purpose.
 
     EmrPipelinesError
-    ├── ConfigurationError      an environment, profile, job or pipeline that cannot work: raised when a DAG is parsed
-    ├── ComputeError            compute that could not be created, or ended before its work did
-    │   └── ComputeReleasedError     a job asks for compute that has already ended
-    └── JobError                a job run that did not succeed
-        └── JobDeadlineError the job run was cancelled because its time was up
+    ├── ConfigurationError              an environment, profile, job or pipeline that cannot work: raised when a DAG is parsed
+    ├── ComputeError                    compute that could not be created, or ended before its work did
+    │   ├── ComputeReleasedError        a job asks for compute that has already ended
+    │   └── ComputeUnavailableError     capacity, quota or the service itself stood in the way
+    └── JobError                        a job run that did not succeed
+        ├── JobCapacityError            the job run never worked, for want of capacity
+        └── JobDeadlineError            the job run was cancelled because its time was up
 
 Each message is for the person at 3 a.m.: the cause first, then what still runs and costs, then what to do.
 """
@@ -29,8 +31,16 @@ class ComputeReleasedError(ComputeError):
     """A job asks for compute that has already ended; only acquiring again helps."""
 
 
+class ComputeUnavailableError(ComputeError):
+    """Compute could not be had for want of capacity or quota, or the service failed: another profile may have it."""
+
+
 class JobError(EmrPipelinesError):
     """A job run did not succeed."""
+
+
+class JobCapacityError(JobError):
+    """A job run never worked, for want of capacity; the same job may well run later (``RetryPolicy``)."""
 
 
 class JobDeadlineError(JobError):

@@ -1,35 +1,45 @@
-"""The registry of targets: a name, the model of its profiles, and the class that speaks to its service.
+"""The registry of targets: the class that speaks to each service, which names the model of its profiles.
 
-Adding a target is one module and one line here.
+Adding a target is one module and one line here. A target is imported when a profile asks for it.
 """
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from emr_pipelines.targets.base import Capabilities, Clients, Target
-from emr_pipelines.targets.ec2 import Ec2
-from emr_pipelines.targets.ec2_profile import Ec2Profile
+from emr_pipelines.targets.profile import Profile
 
-Profile = Ec2Profile
-"""Any target's profile."""
-
-_TARGETS: dict[str, tuple[type[Profile], type[Ec2]]] = {"ec2": (Ec2Profile, Ec2)}
+REGISTRY = {
+    "ec2": "emr_pipelines.targets.ec2:Ec2",
+}
+"""Class by name of target, as ``module:class``."""
 
 
 def target_names() -> list[str]:
     """List the targets that there are."""
-    return sorted(_TARGETS)
+    return sorted(REGISTRY)
 
 
 def profile_model(target: str) -> type[Profile]:
     """Return the model of a target's profiles."""
-    return _TARGETS[target][0]
+    model: type[Profile] = _class_of(target).profile_model
+    return model
 
 
 def capabilities_of(target: str) -> Capabilities:
     """Return what a target can do."""
-    return _TARGETS[target][1].capabilities
+    capabilities: Capabilities = _class_of(target).capabilities
+    return capabilities
 
 
 def target_for(profile: Profile, clients: Clients) -> Target:
     """Build the target that a profile configures."""
-    return _TARGETS[profile.target][1](profile, clients)
+    target: Target = _class_of(profile.target)(profile, clients)
+    return target
+
+
+def _class_of(target: str) -> Any:
+    module, _, name = REGISTRY[target].partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -7,11 +7,12 @@ does is idempotent: asked twice, it has happened once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Protocol, Self
 
 from emr_pipelines.jobs import Engine, Job
 from emr_pipelines.keys import Key, Lease
+from emr_pipelines.targets.profile import Owner, Profile
 from emr_pipelines.targets.states import ComputeState, JobState
 
 
@@ -33,13 +34,18 @@ class Compute:
     profile: str
     id: str
     lease: str
+    owner: Owner = "run"
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Ids by engine, where a service has one thing per engine, as EMR Serverless has applications."""
+    overrides: Mapping[str, int | str] = field(default_factory=dict)
+    """What the run was triggered with instead of the profile's own settings."""
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         """Return the XCom value."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, str]) -> Self:
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Rebuild it from the XCom value."""
         return cls(**value)
 
@@ -62,26 +68,47 @@ class Logs:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What job runs, or the compute that they ran on, used: the quantities that AWS has a price for."""
+
+    vcpu_hours: float = 0.0
+    memory_gb_hours: float = 0.0
+    storage_gb_hours: float = 0.0
+    instance_hours: Mapping[str, float] = field(default_factory=dict)
+    """By instance type."""
+    billed: bool = False
+    """Whether these are the quantities of AWS's bill; else they are what was asked for, times how long it ran."""
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """What a target can do."""
 
     engines: frozenset[Engine]
+    owners: frozenset[Owner]
+    """Whose its compute can be: made for a run and ended with it, or kept by the profile."""
     bills_while_idle: bool
+    reports_its_bill: bool
+    oldest_release: str
 
 
 class Target(Protocol):
-    """One deployment model, configured by one profile."""
+    """One deployment model, built from one profile and its clients."""
 
-    capabilities: Capabilities
+    capabilities: ClassVar[Capabilities]
+    profile_model: ClassVar[type[Profile]]
 
     def acquire(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
-        """Return the lease's compute, created if there is none; it may still be starting. Raises ``ComputeError``."""
+        """Return the lease's compute, created if there is none; it may still be starting.
+
+        Raises ``ComputeUnavailableError`` where another profile may do better, else ``ComputeError``.
+        """
 
     def lookup(self, lease: Lease) -> list[Compute]:
-        """List the lease's compute that has not ended, oldest first."""
+        """List the lease's compute that has not ended, oldest first; what the profile owns, as long as there is any."""
 
     def owned(self, deployment: str) -> list[Compute]:
-        """List the compute of this deployment's runs that has not ended."""
+        """List the compute, of any profile of this target, that was made for runs of a deployment and has not ended."""
 
     def state(self, compute: Compute) -> ComputeState:
         """Say how compute stands."""
@@ -102,10 +129,13 @@ class Target(Protocol):
         """Ask a job run to end; nothing happens when it has ended already."""
 
     def release(self, compute: Compute) -> None:
-        """End compute; nothing happens when it has ended already."""
+        """End compute that was made for its lease; of what the profile owns, only cancel the lease's job runs."""
 
     def logs(self, compute: Compute, run: str) -> Logs:
         """Read the ends of a job run's logs, as far as the service has delivered them."""
 
     def links(self, compute: Compute, run: str | None) -> dict[str, str]:
-        """Return addresses for a browser: ``compute``, and ``logs`` of a job run."""
+        """Return addresses for a browser: ``compute``, ``logs`` of a job run, and where there is one its ``spark_ui``."""
+
+    def usage(self, compute: Compute, runs: Iterable[str]) -> Usage:
+        """Say what job runs used, by id; where compute is paid as a whole, what it used until now."""

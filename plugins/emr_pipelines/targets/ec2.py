@@ -6,19 +6,22 @@ and key in its name. API: Amazon EMR API reference; states: https://docs.aws.ama
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from emr_pipelines.errors import ComputeError, ComputeReleasedError
+from emr_pipelines.errors import ComputeError, ComputeReleasedError, ComputeUnavailableError
 from emr_pipelines.jobs import CommandJob, Engine, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key, Lease, prefix_of
-from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs
+from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Usage
 from emr_pipelines.targets.ec2_profile import Ec2Profile
-from emr_pipelines.targets.once import send_once
+from emr_pipelines.targets.once import Effect, effect_of, send_once
+from emr_pipelines.targets.profile import PROFILE_TAG
+from emr_pipelines.targets.s3_logs import bucket_and_key, log_tail
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
 _LIVE_CLUSTERS = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
@@ -54,15 +57,22 @@ _FAULTS = {
     "STEP_FAILURE": Fault.JOB,
 }
 _CAPACITY_CODE = re.compile(r"CAPACITY|SPOT|INSUFFICIENT|LIMIT_EXCEEDED")
+_SHORTAGE = re.compile(r"LimitExceeded|limit exceeded|quota|capacity", re.IGNORECASE)
 _LEASED_NAME = re.compile(r"[0-9a-f]{16}-")
-_LOG_TAIL = 64 * 1024
-"""Characters kept of the end of each log."""
+_STREAMS = ("stdout", "stderr", "controller")
 
 
 class Ec2:
     """One transient cluster per lease; each job is a step."""
 
-    capabilities = Capabilities(engines=frozenset({"spark", "hive", "command"}), bills_while_idle=True)
+    capabilities = Capabilities(
+        engines=frozenset({"spark", "hive", "command"}),
+        owners=frozenset({"run"}),
+        bills_while_idle=True,
+        reports_its_bill=False,
+        oldest_release="emr-5.30.0",
+    )
+    profile_model = Ec2Profile
 
     def __init__(self, profile: Ec2Profile, clients: Clients) -> None:
         self._profile = profile
@@ -81,7 +91,8 @@ class Ec2:
                     lambda: self._clients.once("emr").run_job_flow(**request)["JobFlowId"], lambda: self._oldest(lease)
                 )
             except ClientError as error:
-                raise ComputeError(
+                kind = ComputeUnavailableError if _is_shortage(error) else ComputeError
+                raise kind(
                     _refusal(error, f"profile {self._profile.name!r} got no cluster", "Nothing runs.")
                 ) from error
         clusters = self.lookup(lease)
@@ -105,7 +116,8 @@ class Ec2:
         for cluster in leased:
             tags = {tag["Key"]: tag["Value"] for tag in self._describe(cluster["Id"]).get("Tags", [])}
             if tags.get("emr-pipelines:deployment") == deployment:
-                owned.append(self._compute(cluster["Id"], tags["emr-pipelines:lease"]))
+                compute = self._compute(cluster["Id"], tags["emr-pipelines:lease"])
+                owned.append(replace(compute, profile=tags.get(PROFILE_TAG, compute.profile)))
         return owned
 
     def state(self, compute: Compute) -> ComputeState:
@@ -190,16 +202,14 @@ class Ec2:
     def logs(self, compute: Compute, run: str) -> Logs:
         """Read ``<log_uri>/<cluster>/steps/<step>/``; EMR delivers it minutes after a step's end."""
         address = f"{self._profile.log_uri.rstrip('/')}/{compute.id}/steps/{run}/"
-        bucket, _, prefix = address.removeprefix("s3://").partition("/")
-        tails = {
-            stream: self._log_tail(bucket, f"{prefix}{stream}.gz") for stream in ("stdout", "stderr", "controller")
-        }
+        s3 = self._clients.repeating("s3")
+        tails = {stream: log_tail(s3, f"{address}{stream}.gz") for stream in _STREAMS}
         return Logs({stream: tail for stream, tail in tails.items() if tail is not None}, address)
 
     def links(self, compute: Compute, run: str | None) -> dict[str, str]:
         """Return the EMR and S3 consoles' pages, or the local endpoint's own addresses."""
         logs = f"{self._profile.log_uri.rstrip('/')}/{compute.id}/" + (f"steps/{run}/" if run else "")
-        bucket, _, prefix = logs.removeprefix("s3://").partition("/")
+        bucket, prefix = bucket_and_key(logs)
         endpoint = str(self._emr.meta.endpoint_url)
         if "amazonaws.com" not in endpoint:
             listing = f"{endpoint}/{bucket}?prefix={prefix}"
@@ -210,8 +220,21 @@ class Ec2:
             "logs": f"https://{region}.console.aws.amazon.com/s3/buckets/{bucket}?region={region}&prefix={prefix}",
         }
 
+    def usage(self, compute: Compute, runs: Iterable[str]) -> Usage:
+        """Add up the hours of the cluster's instances; steps share them."""
+        del runs
+        hours: dict[str, float] = {}
+        for page in self._emr.get_paginator("list_instances").paginate(ClusterId=compute.id):
+            for instance in page["Instances"]:
+                times = instance["Status"].get("Timeline", {})
+                if begun := times.get("CreationDateTime"):
+                    lasted = times.get("EndDateTime", datetime.now(UTC)) - begun
+                    kind = instance["InstanceType"]
+                    hours[kind] = hours.get(kind, 0.0) + lasted.total_seconds() / 3600
+        return Usage(instance_hours=hours)
+
     def _compute(self, cluster: str, lease: str) -> Compute:
-        return Compute(target="ec2", profile=self._profile.name, id=cluster, lease=lease)
+        return Compute("ec2", self._profile.name, cluster, lease, overrides=self._profile.overrides)
 
     def _oldest(self, lease: Lease) -> str | None:
         return next((compute.id for compute in self.lookup(lease)), None)
@@ -239,20 +262,6 @@ class Ec2:
         # ListSteps gives the newest first.
         named = [run for run in self._steps(compute) if run.name.startswith(prefix_of(key.lease.id, key.id))]
         return named[::-1]
-
-    def _log_tail(self, bucket: str, key: str) -> str | None:
-        s3 = self._clients.repeating("s3")
-        try:
-            body = s3.get_object(Bucket=bucket, Key=key)["Body"]
-        except ClientError as error:
-            if error.response["Error"].get("Code") in ("NoSuchKey", "NoSuchBucket", "404"):
-                return None
-            raise
-        tail = b""
-        with gzip.GzipFile(fileobj=body) as log:
-            while chunk := log.read(1024 * 1024):
-                tail = (tail + chunk)[-_LOG_TAIL:]
-        return tail.decode(errors="replace")
 
 
 def step_request(job: Job, code: Mapping[str, str], name: str, profile: Ec2Profile) -> dict[str, Any]:
@@ -322,6 +331,13 @@ def _is_unknown(error: ClientError) -> bool:
     """Whether EMR says that it does not know the id (it has no error of its own for that)."""
     message = error.response["Error"].get("Message", "")
     return bool(re.search(r"is not valid|does not exist|not found", message, re.IGNORECASE))
+
+
+def _is_shortage(error: ClientError) -> bool:
+    """Whether a refusal is for want of capacity or quota, or the service's own fault."""
+    detail = error.response["Error"]
+    said = f"{detail.get('Code')} {detail.get('Message')}"
+    return effect_of(error) is not Effect.NONE or bool(_SHORTAGE.search(said))
 
 
 def _refusal(error: ClientError, what: str, still: str) -> str:

@@ -7,22 +7,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
+from emr_pipelines.targets.profile import Address, Classification, Profile, SecurityGroup, Settings, Subnet, given
 
 _APPLICATION_OF_ENGINE: dict[Engine, str] = {"spark": "Spark", "hive": "Hive"}
 
 InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")]
-Address = Annotated[str, StringConstraints(pattern=r"^s3://[^/]+/.*$")]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Volumes(_Settings):
+class Volumes(Settings):
     """EBS volumes of each instance: sizes in GiB, throughput in MiB per second."""
 
     type: Literal["gp3", "gp2", "io1", "io2", "st1", "sc1", "standard"] = "gp3"
@@ -41,12 +37,12 @@ class Volumes(_Settings):
         }
         return {
             "EbsBlockDeviceConfigs": [
-                {"VolumeSpecification": _given(specification), "VolumesPerInstance": self.per_instance}
+                {"VolumeSpecification": given(specification), "VolumesPerInstance": self.per_instance}
             ]
         }
 
 
-class InstanceGroup(_Settings):
+class InstanceGroup(Settings):
     """Instances of one type; ``spot`` instances cost at most ``bid`` US dollars an hour, or the On-Demand price."""
 
     type: InstanceType
@@ -55,9 +51,13 @@ class InstanceGroup(_Settings):
     bid: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?$")] | None = None
     volumes: Volumes | None = None
 
+    def at_most(self, count: int) -> Self:
+        """Return this group with no more instances than that."""
+        return self.model_copy(update={"count": min(self.count, count)})
+
     def request(self, role: str) -> dict[str, Any]:
         """Return an ``InstanceGroupConfig`` for MASTER, CORE or TASK."""
-        return _given(
+        return given(
             {
                 "Name": role.lower(),
                 "InstanceRole": role,
@@ -70,7 +70,7 @@ class InstanceGroup(_Settings):
         )
 
 
-class ManagedScaling(_Settings):
+class ManagedScaling(Settings):
     """Bounds, in instances, between which EMR sizes the cluster by itself."""
 
     minimum: int = Field(ge=1)
@@ -84,6 +84,15 @@ class ManagedScaling(_Settings):
             raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
         return self
 
+    def up_to(self, maximum: int) -> Self:
+        """Return these bounds with that maximum; the others give way to it."""
+        given_way = {
+            name: min(value, maximum)
+            for name in ("minimum", "maximum_on_demand", "maximum_core")
+            if (value := getattr(self, name)) is not None
+        }
+        return self.model_copy(update={**given_way, "maximum": maximum})
+
     def request(self) -> dict[str, Any]:
         """Return a ``ManagedScalingPolicy``."""
         limits = {
@@ -93,10 +102,10 @@ class ManagedScaling(_Settings):
             "MaximumOnDemandCapacityUnits": self.maximum_on_demand,
             "MaximumCoreCapacityUnits": self.maximum_core,
         }
-        return {"ComputeLimits": _given(limits)}
+        return {"ComputeLimits": given(limits)}
 
 
-class BootstrapAction(_Settings):
+class BootstrapAction(Settings):
     """A script that runs on every instance before the applications start."""
 
     name: str
@@ -108,38 +117,21 @@ class BootstrapAction(_Settings):
         return {"Name": self.name, "ScriptBootstrapAction": {"Path": self.script, "Args": list(self.args)}}
 
 
-class Classification(_Settings):
-    """A configuration classification, such as ``spark-defaults``, with its properties."""
-
-    classification: str
-    properties: dict[str, str] = {}
-    configurations: tuple[Classification, ...] = ()
-
-    def request(self) -> dict[str, Any]:
-        """Return a ``Configuration``."""
-        nested = [inner.request() for inner in self.configurations]
-        return {"Classification": self.classification, "Properties": self.properties, "Configurations": nested}
-
-
-class Ec2Profile(_Settings):
+class Ec2Profile(Profile):
     """A transient EMR cluster on EC2. Defaults are the safe ones: it ends by itself when idle, and logs are kept."""
 
-    name: str
     target: Literal["ec2"]
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
-    connection: str | None = None
-    """The Airflow connection to AWS; ``None`` uses boto3's own chain (environment, instance role)."""
     release: Annotated[str, StringConstraints(pattern=r"^emr-\d+\.\d+\.\d+$")] = "emr-7.9.0"
     applications: tuple[str, ...] = ("Spark", "Hive")
     primary: InstanceGroup
     core: InstanceGroup | None = None
     task: InstanceGroup | None = None
     managed_scaling: ManagedScaling | None = None
-    subnet: Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")] | None = None
+    subnet: Subnet | None = None
     key_pair: str | None = None
-    primary_security_group: Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")] | None = None
-    core_security_group: Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")] | None = None
-    service_access_security_group: Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")] | None = None
+    primary_security_group: SecurityGroup | None = None
+    core_security_group: SecurityGroup | None = None
+    service_access_security_group: SecurityGroup | None = None
     service_role: str = "EMR_DefaultRole"
     instance_profile: str = "EMR_EC2_DefaultRole"
     security_configuration: str | None = None
@@ -151,30 +143,29 @@ class Ec2Profile(_Settings):
     """Minutes without a step after which EMR ends the cluster by itself, whatever happened to Airflow."""
     deploy_mode: Literal["client", "cluster"] = "client"
     """Where a Spark driver runs; ``client`` puts its output into the step's own log, where a failure's cause is looked for."""
-    log_uri: Address
-    tags: dict[str, str] = {}
+    maximum_workers: int | None = Field(default=None, ge=1)
+    """Instances beside the primary node, at most: instead of ``managed_scaling.maximum``, or of the counts of core and task."""
 
     @model_validator(mode="after")
-    def _nodes_and_tags_fit(self) -> Self:
+    def _nodes_fit(self) -> Self:
         if self.primary.count != 1:
             raise ValueError(f"primary.count is {self.primary.count}: a transient cluster has one primary node")
         if self.task and not self.core:
             raise ValueError("task instances need core instances: EMR keeps HDFS on the core nodes")
-        if reserved := [tag for tag in self.tags if tag.startswith(("emr-pipelines:", "aws:"))]:
-            raise ValueError(f"tag {reserved[0]!r} is reserved")
         return self
 
     def request(self, lease: Lease, engines: frozenset[Engine]) -> dict[str, Any]:
         """Return the RunJobFlow request that creates this cluster for a lease."""
         needed = {_APPLICATION_OF_ENGINE[engine] for engine in engines if engine in _APPLICATION_OF_ENGINE}
-        groups = {"MASTER": self.primary, "CORE": self.core, "TASK": self.task}
-        return _given(
+        core, task, scaling = self._sized()
+        groups = {"MASTER": self.primary, "CORE": core, "TASK": task}
+        return given(
             {
                 "Name": name_of(lease.id, self.name, lease.dag_id),
                 "LogUri": self.log_uri,
                 "ReleaseLabel": self.release,
                 "Applications": [{"Name": name} for name in dict.fromkeys((*self.applications, *sorted(needed)))],
-                "Instances": _given(
+                "Instances": given(
                     {
                         "InstanceGroups": [group.request(role) for role, group in groups.items() if group],
                         "KeepJobFlowAliveWhenNoSteps": True,
@@ -190,17 +181,30 @@ class Ec2Profile(_Settings):
                 "JobFlowRole": self.instance_profile,
                 "SecurityConfiguration": self.security_configuration,
                 "EbsRootVolumeSize": self.root_volume_size,
-                "Configurations": [configuration.request() for configuration in self.configurations],
+                "Configurations": [_configuration(classification) for classification in self.configurations],
                 "BootstrapActions": [action.request() for action in self.bootstrap_actions],
                 "StepConcurrencyLevel": self.concurrent_steps,
-                "ManagedScalingPolicy": self.managed_scaling and self.managed_scaling.request(),
+                "ManagedScalingPolicy": scaling and scaling.request(),
                 "AutoTerminationPolicy": {"IdleTimeout": self.idle_minutes * 60},
                 "VisibleToAllUsers": True,
-                "Tags": [{"Key": name, "Value": value} for name, value in {**self.tags, **lease.tags}.items()],
+                "Tags": [{"Key": name, "Value": value} for name, value in self.tags_for(lease).items()],
             }
         )
 
+    def _sized(self) -> tuple[InstanceGroup | None, InstanceGroup | None, ManagedScaling | None]:
+        """Return core, task and scaling with no more instances than ``maximum_workers``; core instances come first."""
+        if self.maximum_workers is None:
+            return self.core, self.task, self.managed_scaling
+        core = self.core and self.core.at_most(self.maximum_workers)
+        left = self.maximum_workers - (core.count if core else 0)
+        task = self.task.at_most(left) if self.task and left else None
+        return core, task, self.managed_scaling and self.managed_scaling.up_to(self.maximum_workers)
 
-def _given(request: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what was not given."""
-    return {name: value for name, value in request.items() if value is not None}
+
+def _configuration(classification: Classification) -> dict[str, Any]:
+    nested = [_configuration(inner) for inner in classification.configurations]
+    return {
+        "Classification": classification.classification,
+        "Properties": classification.properties,
+        "Configurations": nested,
+    }

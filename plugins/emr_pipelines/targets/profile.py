@@ -1,0 +1,83 @@
+"""What every target's profile has in common, and the settings that profiles share.
+
+Settings carry the names and the meaning of the services' API references, in YAML's spelling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from emr_pipelines.keys import Lease
+
+Owner = Literal["run", "profile"]
+"""Whose compute is: ``run``, made for one run and ended by its release; ``profile``, shared, and ended by nobody here."""
+
+PROFILE_TAG = "emr-pipelines:profile"
+
+Address = Annotated[str, StringConstraints(pattern=r"^s3://[^/]+/.*$")]
+RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-zA-Z0-9-]*:iam::\d{12}:role/.+$")]
+Subnet = Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")]
+SecurityGroup = Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")]
+
+
+class Settings(BaseModel):
+    """Settings: frozen, and a name that is not among them is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Classification(Settings):
+    """A configuration classification, such as ``spark-defaults``, with its properties."""
+
+    classification: str
+    properties: dict[str, str] = {}
+    configurations: tuple[Classification, ...] = ()
+
+
+class Profile(Settings):
+    """What every profile says, whatever its target."""
+
+    name: str
+    target: str
+    description: str = ""
+    """A few words for the form in which a person chooses."""
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    connection: str | None = None
+    """The Airflow connection to AWS; ``None`` uses boto3's own chain (environment, instance role)."""
+    log_uri: Address
+    tags: dict[str, str] = {}
+    max_concurrent: int | None = Field(default=None, ge=1)
+    """Runs of this deployment that may hold compute of this profile at the same time; further ones wait."""
+    overrides: dict[str, int | str] = {}
+    """What was put over the file's settings when the run was triggered; never written in a file."""
+
+    @model_validator(mode="after")
+    def _tags_are_free(self) -> Self:
+        if reserved := [tag for tag in self.tags if tag.startswith(("emr-pipelines:", "aws:"))]:
+            raise ValueError(f"tag {reserved[0]!r} is reserved")
+        return self
+
+    @property
+    def owned_by(self) -> Owner:
+        """Whose the compute of this profile is."""
+        return "run"
+
+    def tags_for(self, lease: Lease) -> dict[str, str]:
+        """Return the tags of compute that is made for a lease."""
+        return {**self.tags, **lease.tags, PROFILE_TAG: self.name}
+
+    def overridden(self, values: Mapping[str, int | str]) -> Self:
+        """Return this profile with other values of some settings, checked again.
+
+        :raises pydantic.ValidationError: a setting does not exist, or does not take its value.
+        """
+        own: dict[str, Any] = self.model_dump(exclude_unset=True)
+        return type(self).model_validate({**own, **values, "overrides": {**self.overrides, **values}})
+
+
+def given(request: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of a request what was not given."""
+    return {name: value for name, value in request.items() if value is not None}

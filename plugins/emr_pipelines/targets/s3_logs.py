@@ -1,0 +1,37 @@
+"""The logs that EMR delivers to S3, as far as they have arrived."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+TAIL_BYTES = 64 * 1024
+"""Kept of the end of each log."""
+
+
+def bucket_and_key(address: str) -> tuple[str, str]:
+    """Split an ``s3://bucket/key`` address."""
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def log_tail(s3: Any, address: str) -> str | None:
+    """Read the end of one gzipped log; ``None`` while it is not there, and of one cut short what can be read."""
+    bucket, key = bucket_and_key(address)
+    try:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"]
+    except ClientError as error:
+        if error.response["Error"].get("Code") in ("NoSuchKey", "NoSuchBucket", "404"):
+            return None
+        raise
+    tail = b""
+    try:
+        with gzip.GzipFile(fileobj=body) as log:
+            while chunk := log.read(1024 * 1024):
+                tail = (tail + chunk)[-TAIL_BYTES:]
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        pass
+    return tail.decode(errors="replace")
