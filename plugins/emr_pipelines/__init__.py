@@ -1,15 +1,18 @@
 """EMR pipelines for Airflow: write a pipeline once, choose its compute when it is triggered, leave nothing running."""
 
+from emr_pipelines.choosing import Between, OneOf
 from emr_pipelines.environments import current_environment
 from emr_pipelines.jobs import CommandJob, HiveJob, SparkJob, SparkSqlJob
 from emr_pipelines.operators import EmrJobOperator, QualityCheckOperator
 from emr_pipelines.pipeline import EmrPipeline
 
 __all__ = [
+    "Between",
     "CommandJob",
     "EmrJobOperator",
     "EmrPipeline",
     "HiveJob",
+    "OneOf",
     "QualityCheckOperator",
     "SparkJob",
     "SparkSqlJob",

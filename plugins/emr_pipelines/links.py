@@ -1,4 +1,4 @@
-"""Links from a task in Airflow's UI to its compute and to its logs."""
+"""Links from a task in Airflow's UI to its compute, its logs, Spark's own UI, and to why this compute was chosen."""
 
 from __future__ import annotations
 
@@ -28,17 +28,42 @@ class ComputeLink(_Link):
     name = "Compute"
 
 
+class ChoiceLink(_Link):
+    """Which profile was used, who asked for it, and why others were not."""
+
+    name = "Why this compute"
+
+
 class LogsLink(_Link):
     """The logs that EMR kept."""
 
     name = "EMR logs"
 
 
-LINKS = (ComputeLink(), LogsLink())
+class SparkUiLink(_Link):
+    """Spark's own UI of the job run, where the service keeps one."""
+
+    name = "Spark UI"
+
+
+ACQUIRE_LINKS = (ComputeLink(), ChoiceLink())
+JOB_LINKS = (ComputeLink(), LogsLink(), SparkUiLink())
+
+_LINK_OF: dict[str, _Link] = {
+    "compute": ComputeLink(),
+    "choice": ChoiceLink(),
+    "logs": LogsLink(),
+    "spark_ui": SparkUiLink(),
+}
 
 
 def show_links(context: Context, addresses: Mapping[str, str]) -> None:
     """Make links appear while the task still runs."""
-    for link, address in ((LINKS[0], addresses.get("compute")), (LINKS[1], addresses.get("logs"))):
-        if address:
-            context["ti"].xcom_push(key=link.xcom_key, value=address)
+    for name, address in addresses.items():
+        context["ti"].xcom_push(key=_LINK_OF[name].xcom_key, value=address)
+
+
+def xcom_page(context: Context) -> str:
+    """Return the page of Airflow's UI that shows what the task returned."""
+    page, _, _ = str(context["ti"].log_url).partition("?")
+    return f"{page}/xcom"

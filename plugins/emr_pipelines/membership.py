@@ -1,11 +1,11 @@
-"""How a task knows its pipeline: the group it stands in, the profiles that the DAG offers, and the lease of its run."""
+"""How a task knows its pipeline: the group it stands in, what the DAG offers, and the lease of its run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from emr_pipelines.choosing import Choice, Offer
 from emr_pipelines.environments import Environment, current_environment
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError
 from emr_pipelines.keys import Lease
@@ -20,8 +20,7 @@ class Membership:
     """What a pipeline's tasks share, known when the DAG is parsed."""
 
     group_id: str
-    profiles: tuple[str, ...]
-    parameter: str
+    offer: Offer
 
     @property
     def acquire_id(self) -> str:
@@ -31,18 +30,6 @@ class Membership:
     def lease(self, environment: Environment, dag_id: str, run_id: str) -> Lease:
         """Return the lease of one run of this pipeline."""
         return Lease(environment.deployment, dag_id, run_id, self.group_id)
-
-    def chosen(self, params: Mapping[str, Any]) -> str:
-        """Return the profile that the run was triggered with.
-
-        :raises ConfigurationError: the DAG does not offer it.
-        """
-        chosen = str(params[self.parameter])
-        if chosen not in self.profiles:
-            raise ConfigurationError(
-                f"The run asks for profile {chosen!r}, and this DAG offers: {', '.join(self.profiles)}"
-            )
-        return chosen
 
 
 def membership_of(task: Any) -> Membership:
@@ -77,6 +64,11 @@ class Run:
         environment = current_environment()
         lease = membership.lease(environment, context["dag"].dag_id, context["run_id"])
         return cls(membership, environment, lease, context)
+
+    @property
+    def choice(self) -> Choice:
+        """What the run was triggered with."""
+        return self.membership.offer.choice(self.context["params"], getattr(self.context["dag_run"], "conf", None))
 
     def acquired(self) -> tuple[Compute, dict[str, str]]:
         """Return the compute of this run, and the addresses of the job code that was pinned with it.

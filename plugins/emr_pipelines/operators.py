@@ -12,14 +12,14 @@ from airflow.sdk.exceptions import AirflowFailException
 from emr_pipelines import failures, quality
 from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
 from emr_pipelines.clients import clients_for
-from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobDeadlineError, JobError
+from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
 from emr_pipelines.jobs import Job, SparkJob, job_from
 from emr_pipelines.keys import Action, Attempt, Key, Record, Standing, decide, fingerprint
-from emr_pipelines.links import LINKS, show_links
+from emr_pipelines.links import JOB_LINKS, show_links
 from emr_pipelines.membership import Run, membership_of
 from emr_pipelines.targets.base import Compute, JobRun, Logs
 from emr_pipelines.targets.once import LISTING_LAG
-from emr_pipelines.targets.states import JobState, Phase, RunState
+from emr_pipelines.targets.states import Fault, JobState, Phase, RunState
 from emr_pipelines.watching import JobRunTrigger, job_state_of, target_of, wait_briefly
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class EmrJobOperator(BaseOperator):
 
     template_fields = ("job",)
     template_fields_renderers = {"job": "json"}  # noqa: RUF012  # Airflow's convention
-    operator_extra_links = LINKS
+    operator_extra_links = JOB_LINKS
     ui_color = "#f5e6d8"
 
     def __init__(self, *, job: Job | dict[str, Any], **kwargs: Any) -> None:
@@ -215,7 +215,8 @@ class EmrJobOperator(BaseOperator):
         )
         fault = f" (fault of: {state.fault})" if state.fault else ""
         run = f"Job run {job_run} on {compute.id} ended as {state.state}{fault}."
-        raise JobError(
+        kind = JobCapacityError if state.fault is Fault.CAPACITY else JobError
+        raise kind(
             failures.failure_message(cause, run=run, still=alive, retry=self._retry(context), address=logs.address)
         )
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, TaskGroup
 
+from emr_pipelines.acquiring import AcquireOperator
+from emr_pipelines.choosing import TARGET, Bounds, Offer
 from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.jobs import job_from
-from emr_pipelines.leasing import AcquireOperator, ReleaseOnTimeout, ReleaseOperator, VerdictOperator
 from emr_pipelines.membership import Membership
+from emr_pipelines.releasing import ReleaseOnTimeout, ReleaseOperator, VerdictOperator
 from emr_pipelines.targets import capabilities_of
 
-_PARAMETER = "target"
+_IN_THE_FORM = (
+    "The compute that the EMR jobs of this run use. **Backfill:** a choice made in that form counts only with "
+    "*Override parameters on existing runs* ticked; otherwise its runs use the default."
+)
 
 
 class EmrPipeline(TaskGroup):
@@ -30,17 +35,29 @@ class EmrPipeline(TaskGroup):
     though acquire failed. What follows the group follows ``verdict``: no compute waits for it.
 
     :param group_id: the group's id.
-    :param targets: the profiles that a person may choose from when triggering, the default first.
-    :raises ConfigurationError: some offered profile does not exist, or its target cannot run some job of the group.
+    :param targets: the profiles that a person may choose from when triggering, the default first. A list among them,
+        ``["serverless", "ec2"]``, stands for the first of these that can be had.
+    :param overrides: settings of the profiles that a person may change when triggering, within bounds:
+        ``{"maximum_workers": Between(1, 100)}``.
+    :raises ConfigurationError: some offered profile does not exist, does not take an override, or its target cannot run some
+        job of the group.
     """
 
-    def __init__(self, group_id: str, *, targets: Sequence[str] = ("ec2",), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        group_id: str,
+        *,
+        targets: Sequence[str | Sequence[str]] = ("ec2",),
+        overrides: Mapping[str, Bounds] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(group_id, **kwargs)
-        if isinstance(targets, str) or not targets or len(set(targets)) != len(targets):
-            raise ConfigurationError(
-                f"EmrPipeline {group_id!r}: targets= is a list of different profile names, and it is {targets!r}"
-            )
-        self.membership = Membership(str(self.group_id), tuple(targets), _PARAMETER)
+        try:
+            offer = Offer.of(targets, overrides or {})
+            offer.check(current_environment())
+        except ConfigurationError as error:
+            raise ConfigurationError(f"EmrPipeline {group_id!r}: {error}") from None
+        self.membership = Membership(str(self.group_id), offer)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -62,7 +79,8 @@ class EmrPipeline(TaskGroup):
     def _surround(self) -> None:
         roots, leaves = list(self.get_roots()), list(self.get_leaves())
         begin = EmptyOperator(task_id="begin").as_setup()
-        acquire = AcquireOperator(task_id="acquire").as_setup()  # type: ignore[no-untyped-call]  # Airflow's has no types
+        # One at a time, so that runs that start together count each other where a profile limits them.
+        acquire = AcquireOperator(task_id="acquire", max_active_tis_per_dag=self._acquires_at_once()).as_setup()  # type: ignore[no-untyped-call]  # Airflow's has no types
         release = ReleaseOperator(task_id="release", retries=3, retry_delay=10)
         verdict = VerdictOperator(task_id="verdict", retries=0)
         begin >> acquire >> roots
@@ -72,30 +90,47 @@ class EmrPipeline(TaskGroup):
         verdict.as_teardown(setups=[begin], on_failure_fail_dagrun=True)
         _call_first(self.dag, ReleaseOnTimeout(self.membership))
 
+    def _acquires_at_once(self) -> int | None:
+        environment = current_environment()
+        limited = any(environment.profile(name).max_concurrent for name in self.membership.offer.profiles)
+        return 1 if limited else None
+
     def _offer_targets(self) -> None:
-        profiles = list(self.membership.profiles)
-        offered = self.dag.params.get_param(_PARAMETER) if _PARAMETER in self.dag.params else None
-        if offered is not None and offered.schema.get("enum") != profiles:
-            raise ConfigurationError(
-                f"EmrPipeline {self.group_id!r} offers {profiles}, and the DAG's parameter {_PARAMETER!r} already offers "
-                f"{offered.schema.get('enum') or 'something else'}: pipelines of one DAG offer the same targets"
-            )
-        self.dag.params[_PARAMETER] = Param(
-            profiles[0],
-            type="string",
-            enum=profiles,
+        offer = self.membership.offer
+        labels = offer.labels(current_environment())
+        self._add_parameter(
+            TARGET,
+            next(iter(labels)),
+            {"type": "string", "enum": list(labels), "values_display": labels},
             title="Target",
-            description="The compute profile that the EMR jobs of this run use.",
+            description_md=_IN_THE_FORM,
         )
+        for setting, bounds in offer.overrides.items():
+            self._add_parameter(
+                setting,
+                None,
+                bounds.schema(),
+                title=setting.replace("_", " ").capitalize(),
+                description="Leave it empty to keep the profile's own.",
+                section="Instead of the profile's own settings",
+            )
+
+    def _add_parameter(self, name: str, default: Any, schema: dict[str, Any], **texts: Any) -> None:
+        """Add a parameter to the DAG; pipelines of one DAG share it, so they must offer the same."""
+        if name in self.dag.params:
+            known = self.dag.params.get_param(name).schema
+            if any(known.get(key) != value for key, value in schema.items()):
+                raise ConfigurationError(
+                    f"EmrPipeline {self.group_id!r} offers {_values(schema)} as {name!r}, and the DAG has a parameter of that name "
+                    f"for {_values(known)}: pipelines of one DAG offer the same"
+                )
+        self.dag.params[name] = Param(default, **schema, **texts)
 
     def _check(self, tasks: Iterable[Any]) -> None:
         """Refuse a job that some offered profile's target cannot run."""
         environment = current_environment()
-        for name in self.membership.profiles:
-            try:
-                profile = environment.profile(name)
-            except ConfigurationError as error:
-                raise ConfigurationError(f"EmrPipeline {self.group_id!r}: {error}") from None
+        for name in self.membership.offer.profiles:
+            profile = environment.profile(name)
             engines = capabilities_of(profile.target).engines
             for task in tasks:
                 for job in _jobs_in(task):
@@ -106,6 +141,12 @@ class EmrPipeline(TaskGroup):
                             f"Task {task.task_id!r} cannot run on target {profile.target!r} (profile {name!r}): it {error}. "
                             f"Take {name!r} out of targets=, or change the job."
                         ) from None
+
+
+def _values(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return f"one of {schema['enum']}"
+    return f"{schema.get('type', 'anything')} from {schema.get('minimum', '?')} to {schema.get('maximum', '?')}"
 
 
 def _jobs_in(task: Any) -> list[Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, TypeVar
 
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from emr_pipelines.choosing import override
 from emr_pipelines.clients import clients_for
 from emr_pipelines.environments import current_environment
 from emr_pipelines.targets import target_for
@@ -51,7 +52,7 @@ def wait_briefly(look: Callable[[], _Seen], done: Callable[[_Seen], bool], patie
 
 def target_of(compute: Compute) -> Target:
     """Build the target that speaks for compute, from the profile that it was acquired with."""
-    profile = current_environment().profile(compute.profile)
+    profile = override(current_environment().profile(compute.profile), compute.overrides)
     return target_for(profile, clients_for(profile.connection, profile.region))
 
 
@@ -63,9 +64,8 @@ def job_state_of(compute: Compute, run: str) -> JobState:
 class _Waiting(BaseTrigger):
     """Looks until done or until the deadline (seconds since 1970), and yields one event."""
 
-    def __init__(self, compute: dict[str, str], deadline: float | None) -> None:
+    def __init__(self, deadline: float | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no types
-        self.compute = compute
         self.deadline = deadline
 
     def look(self) -> dict[str, Any] | None:
@@ -102,6 +102,10 @@ class _Waiting(BaseTrigger):
 class ComputeTrigger(_Waiting):
     """Waits until compute is ready, or ended."""
 
+    def __init__(self, compute: dict[str, Any], deadline: float | None) -> None:
+        super().__init__(deadline)
+        self.compute = compute
+
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that rebuild this trigger."""
         return f"{__name__}.ComputeTrigger", {"compute": self.compute, "deadline": self.deadline}
@@ -113,11 +117,37 @@ class ComputeTrigger(_Waiting):
         return None if state.phase is Phase.STARTING else {"phase": state.phase.value}
 
 
+class RoomTrigger(_Waiting):
+    """Waits until fewer runs of a deployment hold compute of a profile than its ``max_concurrent``."""
+
+    def __init__(self, profile: str, deployment: str) -> None:
+        super().__init__(None)
+        self.profile = profile
+        self.deployment = deployment
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments that rebuild this trigger."""
+        return f"{__name__}.RoomTrigger", {"profile": self.profile, "deployment": self.deployment}
+
+    def look(self) -> dict[str, Any] | None:
+        """Count the runs; a profile that has lost its ``max_concurrent`` since has room."""
+        profile = current_environment().profile(self.profile)
+        target = target_for(profile, clients_for(profile.connection, profile.region))
+        holders = leases_in(target.owned(self.deployment), self.profile)
+        return {"room": True} if len(holders) < (profile.max_concurrent or len(holders) + 1) else None
+
+
+def leases_in(owned: Iterable[Compute], profile: str) -> list[str]:
+    """List the leases that hold compute of a profile, the oldest first."""
+    return list(dict.fromkeys(compute.lease for compute in owned if compute.profile == profile))
+
+
 class JobRunTrigger(_Waiting):
     """Waits until a job run ended; cancels it when a person ends the deferred task."""
 
-    def __init__(self, compute: dict[str, str], run: str, deadline: float | None) -> None:
-        super().__init__(compute, deadline)
+    def __init__(self, compute: dict[str, Any], run: str, deadline: float | None) -> None:
+        super().__init__(deadline)
+        self.compute = compute
         self.job_run = run
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

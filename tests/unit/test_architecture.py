@@ -17,9 +17,10 @@ FLOORS = [
     {"targets"},
     {"documents", "quality"},
     {"environments"},
+    {"choosing"},
     {"artifacts", "clients", "membership", "links"},
     {"watching"},
-    {"operators", "leasing"},
+    {"operators", "acquiring", "releasing"},
     {"pipeline"},
     {"__init__"},
 ]

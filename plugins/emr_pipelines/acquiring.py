@@ -1,0 +1,215 @@
+"""The task that acquires a run's compute: of the profiles that the run was triggered with, the first that can be had."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from emr_pipelines.artifacts import pin
+from emr_pipelines.choosing import Choice, override
+from emr_pipelines.clients import clients_for
+from emr_pipelines.errors import ComputeError, ComputeUnavailableError
+from emr_pipelines.jobs import job_from
+from emr_pipelines.links import ACQUIRE_LINKS, show_links, xcom_page
+from emr_pipelines.membership import Membership, Run
+from emr_pipelines.targets import target_for
+from emr_pipelines.targets.base import Compute, Target
+from emr_pipelines.targets.profile import Profile
+from emr_pipelines.targets.states import ComputeState, Fault, Phase
+from emr_pipelines.watching import ComputeTrigger, RoomTrigger, leases_in, target_of, wait_briefly
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_ELSEWHERE = (Fault.CAPACITY, Fault.SERVICE)
+"""Faults for which compute of another profile may do better."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far acquiring came, carried over a deferral as JSON."""
+
+    refused: list[dict[str, str]] = field(default_factory=list)
+    """The profiles that could not be had, in turn, each with its ``reason``."""
+    compute: dict[str, Any] | None = None
+    code: dict[str, str] = field(default_factory=dict)
+
+    def without(self, profile: str, reason: str) -> Progress:
+        """Return it with one more profile that could not be had."""
+        return Progress([*self.refused, {"profile": profile, "reason": reason}])
+
+
+class AcquireOperator(BaseOperator):
+    """Acquires compute, pins the job code, and waits until the compute is ready.
+
+    Of several profiles, the next is tried only when one could not be had for want of capacity or quota, or for the service's
+    own fault. A retry adopts what an earlier try created. Its XCom is
+    ``{"compute": ..., "code": {path: address}, "choice": {"profile", "asked", "given", "overrides", "refused"}}``.
+    """
+
+    operator_extra_links = ACQUIRE_LINKS
+    ui_color = "#d8e8f5"
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Acquire and wait."""
+        run = Run.of(context)
+        self._say_choice(run.choice, getattr(context["dag_run"], "run_type", ""))
+        return self._acquire_in_turn(run, self._begun(run))
+
+    def resume(self, context: Context, event: dict[str, Any], progress: dict[str, Any]) -> dict[str, Any]:
+        """Go on after a deferred wait, for compute to start or for room among the runs of a profile."""
+        run = Run.of(context)
+        so_far = Progress(**progress)
+        if so_far.compute is None:
+            if "error" in event:
+                raise ComputeError(f"{event['error']}: other runs' compute could not be counted. A retry waits again.")
+            return self._acquire_in_turn(run, so_far)
+        compute = Compute.from_json(so_far.compute)
+        if event.get("deadline"):
+            raise ComputeError(
+                f"{compute.id} was not ready within this task's execution_timeout. Release ends it; a retry adopts it until then."
+            )
+        if "error" in event:
+            raise ComputeError(
+                f"{event['error']}: {compute.id} could not be looked at. It still runs and costs; a retry adopts it, release ends it."
+            )
+        try:
+            return self._ready(run, compute, target_of(compute).state(compute), so_far)
+        except ComputeUnavailableError as error:
+            return self._acquire_in_turn(run, self._moved_on(compute.profile, so_far, error))
+
+    def _say_choice(self, choice: Choice, run_type: str) -> None:
+        what = ", then ".join(choice.profiles)
+        if choice.given:
+            self.log.info("The run's configuration asks for target %s", what)
+        elif run_type == "backfill":
+            self.log.warning(
+                "No target was given to this backfill: its runs use the DAG's default, %s. What is chosen in the Backfill form counts "
+                "only with 'Override parameters on existing runs' ticked.",
+                what,
+            )
+        else:
+            self.log.info("The run was given no target: it uses the DAG's default, %s", what)
+        for name, value in choice.overrides.items():
+            self.log.info("Instead of the profile's own: %s = %s", name, value)
+
+    def _begun(self, run: Run) -> Progress:
+        """Start with the profile whose compute an earlier try left alive, else with the first."""
+        first, *others = run.choice.profiles
+        passed_over: list[str] = [first]
+        for name in others:
+            target, _ = _target(run, name)
+            if any(compute.owner == "run" for compute in target.lookup(run.lease)):
+                reason = "an earlier try of this task could not have it"
+                return Progress([{"profile": passed, "reason": reason} for passed in passed_over])
+            passed_over.append(name)
+        return Progress()
+
+    def _acquire_in_turn(self, run: Run, progress: Progress) -> dict[str, Any]:
+        for name in run.choice.profiles[len(progress.refused) :]:
+            try:
+                return self._acquire(run, name, progress)
+            except ComputeUnavailableError as error:
+                progress = self._moved_on(name, progress, error)
+        reasons = " ".join(f"{one['profile']}: {one['reason']}" for one in progress.refused)
+        if len(progress.refused) == 1:
+            reasons = progress.refused[0]["reason"]
+        raise ComputeUnavailableError(
+            f"{reasons}\nNothing of {', '.join(run.choice.profiles)} could be had. A retry tries again from the first."
+        )
+
+    def _acquire(self, run: Run, name: str, progress: Progress) -> dict[str, Any]:
+        target, profile = _target(run, name)
+        work = _jobs_of(run.context["dag"], run.membership)
+        progress = replace(progress, code=_pin(run, profile, work))
+        self._wait_for_room(run, target, profile, progress)
+        self.log.info("Acquiring compute of profile %r for lease %s", name, run.lease.id)
+        engines = frozenset(job_from(task.job).engine_on(target.capabilities.engines) for task in work)
+        compute = target.acquire(run.lease, engines)
+        self._keep_room(run, target, compute, profile, progress)
+        show_links(run.context, {"compute": target.links(compute, None)["compute"], "choice": xcom_page(run.context)})
+        state = wait_briefly(lambda: target.state(compute), lambda state: state.phase is not Phase.STARTING)
+        if state.phase is Phase.STARTING:
+            self.log.info("%s is %s; waiting deferred", compute.id, state.reason)
+            deadline = time.time() + self.execution_timeout.total_seconds() if self.execution_timeout else None
+            self.defer(
+                trigger=ComputeTrigger(compute.to_json(), deadline),
+                method_name="resume",
+                kwargs={"progress": asdict(replace(progress, compute=compute.to_json()))},
+            )
+        return self._ready(run, compute, state, progress)
+
+    def _ready(self, run: Run, compute: Compute, state: ComputeState, progress: Progress) -> dict[str, Any]:
+        if state.phase is not Phase.READY:
+            fault = f" (fault of: {state.fault})" if state.fault else ""
+            kind = ComputeUnavailableError if state.fault in _ELSEWHERE else ComputeError
+            raise kind(
+                f"{state.reason}{fault}: {compute.id} ended before it was ready. It no longer runs; a retry creates another."
+            )
+        self.log.info("Acquired %s of profile %r: %s", compute.id, compute.profile, state.reason)
+        choice = run.choice
+        return {
+            "compute": compute.to_json(),
+            "code": progress.code,
+            "choice": {
+                "profile": compute.profile,
+                "asked": list(choice.profiles),
+                "given": choice.given,
+                "overrides": dict(choice.overrides),
+                "refused": progress.refused,
+            },
+        }
+
+    def _moved_on(self, name: str, progress: Progress, error: ComputeUnavailableError) -> Progress:
+        self.log.warning("Profile %r could not be had: %s", name, error)
+        return progress.without(name, str(error).splitlines()[0])
+
+    def _wait_for_room(self, run: Run, target: Target, profile: Profile, progress: Progress) -> None:
+        """Defer while as many runs hold compute of the profile as it allows; a run that holds some goes on."""
+        if profile.max_concurrent is None or target.lookup(run.lease):
+            return
+        others = leases_in(target.owned(run.lease.deployment), profile.name)
+        if len(others) >= profile.max_concurrent:
+            self._defer_for_room(run, profile, progress)
+
+    def _keep_room(self, run: Run, target: Target, compute: Compute, profile: Profile, progress: Progress) -> None:
+        """Give back what was created at the same moment as others, where they were first and took all the room."""
+        if profile.max_concurrent is None:
+            return
+        first = leases_in(target.owned(run.lease.deployment), profile.name)[: profile.max_concurrent]
+        if run.lease.id not in first and len(first) == profile.max_concurrent:
+            target.release(compute)
+            self._defer_for_room(run, profile, progress)
+
+    def _defer_for_room(self, run: Run, profile: Profile, progress: Progress) -> None:
+        self.log.info(
+            "%s runs hold compute of profile %r, as many as its max_concurrent allows; waiting deferred for one to end",
+            profile.max_concurrent,
+            profile.name,
+        )
+        self.defer(
+            trigger=RoomTrigger(profile.name, run.lease.deployment),
+            method_name="resume",
+            kwargs={"progress": asdict(replace(progress, compute=None, code={}))},
+        )
+
+
+def _target(run: Run, name: str) -> tuple[Target, Profile]:
+    profile = override(run.environment.profile(name), run.choice.overrides)
+    return target_for(profile, clients_for(profile.connection, profile.region)), profile
+
+
+def _jobs_of(dag: Any, membership: Membership) -> list[Any]:
+    """List the pipeline's job tasks whose code is known before they run; a mapped task pins its own."""
+    prefix = f"{membership.group_id}."
+    return [task for task in dag.tasks if task.task_id.startswith(prefix) and hasattr(task, "code_paths")]
+
+
+def _pin(run: Run, profile: Profile, work: Iterable[Any]) -> dict[str, str]:
+    s3 = clients_for(profile.connection, profile.region).repeating("s3")
+    artifacts = [task.artifact(path) for task in work for path in task.code_paths()]
+    return pin(s3, run.environment.buckets.artifacts, artifacts)
