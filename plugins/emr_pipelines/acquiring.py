@@ -36,6 +36,8 @@ class Progress:
     refused: list[dict[str, str]] = field(default_factory=list)
     """The profiles that could not be had, in turn, each with its ``reason``."""
     compute: dict[str, Any] | None = None
+    asked_at: float = 0.0
+    """When the compute was asked for, in seconds since 1970."""
     code: dict[str, str] = field(default_factory=dict)
 
     def without(self, profile: str, reason: str) -> Progress:
@@ -48,7 +50,8 @@ class AcquireOperator(BaseOperator):
 
     Of several profiles, the next is tried only when one could not be had for want of capacity or quota, or for the service's
     own fault. A retry adopts what an earlier try created. Its XCom is
-    ``{"compute": ..., "code": {path: address}, "choice": {"profile", "asked", "given", "overrides", "refused"}}``.
+    ``{"compute": ..., "code": {path: address}, "began", "ended", "choice": {"profile", "asked", "given", "overrides", "refused"}}``,
+    times in seconds since 1970.
     """
 
     operator_extra_links = ACQUIRE_LINKS
@@ -129,6 +132,7 @@ class AcquireOperator(BaseOperator):
         self._wait_for_room(run, target, profile, progress)
         self.log.info("Acquiring compute of profile %r for lease %s", name, run.lease.id)
         engines = frozenset(job_from(task.job).engine_on(target.capabilities.engines) for task in work)
+        progress = replace(progress, asked_at=time.time())
         compute = target.acquire(run.lease, engines)
         self._keep_room(run, target, compute, profile, progress)
         show_links(run.context, {"compute": target.links(compute, None)["compute"], "choice": xcom_page(run.context)})
@@ -155,6 +159,8 @@ class AcquireOperator(BaseOperator):
         return {
             "compute": compute.to_json(),
             "code": progress.code,
+            "began": progress.asked_at,
+            "ended": time.time(),
             "choice": {
                 "profile": compute.profile,
                 "asked": list(choice.profiles),

@@ -40,7 +40,9 @@ _LOG_SECONDS = 60.0
 
 
 class EmrJobOperator(BaseOperator):
-    """Runs a job, once, on the compute that its pipeline acquired; its XCom names the compute and the job run.
+    """Runs a job, once, on the compute that its pipeline acquired.
+
+    Its XCom is ``{"compute": <id>, "job_run": <id>, "began": ..., "ended": ...}``, times in seconds since 1970.
 
     :param job: what to run; its texts may hold templates.
     """
@@ -112,7 +114,7 @@ class EmrJobOperator(BaseOperator):
             target_of(compute).cancel(compute, job_run)
             self.log.info("Cancelled job run %s on %s", job_run, compute.id)
 
-    def succeeded(self, run: Run, compute: Compute, job_run: str) -> Any:
+    def succeeded(self, run: Run, compute: Compute, job_run: str) -> dict[str, Any]:
         """Return the task's XCom after a success."""
         del run
         return {"compute": compute.id, "job_run": job_run}
@@ -202,7 +204,7 @@ class EmrJobOperator(BaseOperator):
     def _ended(self, context: Context, compute: Compute, job_run: str, state: JobState) -> Any:
         self._running = None
         if state.state is RunState.SUCCEEDED:
-            return self.succeeded(Run.of(context), compute, job_run)
+            return self.succeeded(Run.of(context), compute, job_run) | {"began": state.began, "ended": state.ended}
         logs = self._logs(compute, job_run)
         cause = failures.cause_in(logs.streams) or state.reason or f"The job run ended {state.state} and gave no reason"
         for line in (cause, *_tails(logs)):
@@ -239,7 +241,7 @@ class EmrJobOperator(BaseOperator):
 class QualityCheckOperator(EmrJobOperator):
     """Checks data against a ruleset in DQDL, on the pipeline's compute; fails when a rule fails.
 
-    Its XCom is ``{"result": <address>, "rows": <rows seen>, "rules": [{"rule", "outcome", "measured"}, ...]}``.
+    Its XCom holds besides ``{"result": <address>, "rows": <rows seen>, "rules": [{"rule", "outcome", "measured"}, ...]}``.
 
     :param ruleset: path of a ``.dqdl`` file below ``include/``, compiled when the DAG is parsed.
     :param data: address of the data, a folder of files; may hold templates.
@@ -296,7 +298,7 @@ class QualityCheckOperator(EmrJobOperator):
             raise AirflowFailException(
                 f"{decision.reason}\nThe check itself ran; a retry would measure the same. Result: {address}"
             )
-        return {
+        return super().succeeded(run, compute, job_run) | {
             "result": address,
             "rows": result.rows,
             "rules": [{"rule": rule.rule, "outcome": rule.outcome, "measured": rule.measured} for rule in result.rules],

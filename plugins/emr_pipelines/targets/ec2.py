@@ -310,14 +310,17 @@ def job_state(status: Mapping[str, Any]) -> JobState:
     details = status.get("FailureDetails", {})
     words = details.get("Message") or details.get("Reason") or status.get("StateChangeReason", {}).get("Message") or ""
     fault = {RunState.FAILED: Fault.JOB, RunState.CANCELLED: Fault.USER, RunState.LOST: Fault.SERVICE}.get(state)
-    return JobState(state, words, fault)
+    times = status.get("Timeline", {})
+    began, ended = (times[name].timestamp() if name in times else None for name in ("StartDateTime", "EndDateTime"))
+    return JobState(state, words, fault, began, ended)
 
 
 def _blame(state: JobState, end: ComputeState) -> JobState:
     """Lay a job run's end on what ended its cluster, where the cluster ended."""
     if end.phase is not Phase.ENDED or state.state not in (RunState.LOST, RunState.CANCELLED):
         return state
-    return JobState(state.state, f"{state.reason or 'ended'}; its cluster is {end.reason}", end.fault or state.fault)
+    reason = f"{state.reason or 'ended'}; its cluster is {end.reason}"
+    return replace(state, reason=reason, fault=end.fault or state.fault)
 
 
 def _fault_of_end(status: Mapping[str, Any]) -> Fault | None:

@@ -52,8 +52,13 @@ class ComputeState:
 
 @dataclass(frozen=True)
 class JobState:
-    """How a job run stands; ``reason`` is the service's own words, ``fault`` is set when it ended without success."""
+    """How a job run stands; ``reason`` is the service's own words, ``fault`` is set when it ended without success.
+
+    ``began`` and ``ended`` are when the service saw it work, in seconds since 1970, as far as it tells.
+    """
 
     state: RunState
     reason: str = ""
     fault: Fault | None = None
+    began: float | None = None
+    ended: float | None = None
