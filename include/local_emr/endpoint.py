@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from local_emr import storage
 from local_emr.emr import ElasticMapReduce, SystemClock
+from local_emr.faults import Faults
 from local_emr.protocol import JsonService, not_served
 from local_emr.server import Router, bind, moto
 
@@ -48,7 +49,10 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
         server = bind(host, port)
         url = f"http://{_reachable(host)}:{server.port}"
         storage.install(data / "s3")
-        clusters = ElasticMapReduce(data, engine(data, url), boot_seconds=boot_seconds, clock=clock or SystemClock())
+        faults = Faults()
+        clusters = ElasticMapReduce(
+            data, engine(data, url), boot_seconds=boot_seconds, clock=clock or SystemClock(), faults=faults
+        )
         router = Router(
             {
                 "elasticmapreduce": JsonService("emr", clusters),
@@ -56,6 +60,7 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
                 "emr-serverless": not_served("Amazon EMR Serverless"),
             },
             moto(),
+            faults,
         )
         server.app = router
         thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), name="http", daemon=True)

@@ -33,6 +33,10 @@ EMR_SERVICES = {"elasticmapreduce": "emr", "emr-containers": "emr-containers", "
 """The services whose control planes are ours, as requests are signed for them, with botocore's names."""
 
 
+class InvalidFaultError(ValueError):
+    """What was asked for is no fault; one sentence of cause and cure."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """A fault that strikes `count` times.
@@ -50,22 +54,22 @@ class Fault:
 
 
 def fault_of(document: Any) -> Fault:
-    """Return the fault that a JSON document asks for. Raises ValueError with one sentence of cause and cure."""
+    """Return the fault that a JSON document asks for. Raises InvalidFaultError."""
     if not isinstance(document, dict):
-        raise ValueError('A fault is a JSON object such as {"service": "emr-serverless", "fault": "throttle"}.')
+        raise InvalidFaultError('A fault is a JSON object such as {"service": "emr-serverless", "fault": "throttle"}.')
     known = [field.name for field in fields(Fault)]
     if unknown := sorted(set(document) - set(known)):
-        raise ValueError(f"A fault has no {unknown[0]!r}: give {', '.join(known)}.")
+        raise InvalidFaultError(f"A fault has no {unknown[0]!r}: give {', '.join(known)}.")
     service, fault, operation = document.get("service"), document.get("fault"), document.get("operation")
     count, name_contains = document.get("count", 1), document.get("name_contains", "")
     if not (isinstance(service, str) and service):
-        raise ValueError(f"A fault needs a service, such as {', '.join(EMR_SERVICES)} or s3.")
+        raise InvalidFaultError(f"A fault needs a service, such as {', '.join(EMR_SERVICES)} or s3.")
     if fault not in FAULTS:
-        raise ValueError(f"{fault!r} is not a fault: give one of {', '.join(FAULTS)}.")
+        raise InvalidFaultError(f"{fault!r} is not a fault: give one of {', '.join(FAULTS)}.")
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"count must be a whole number of 1 or more, not {count!r}.")
+        raise InvalidFaultError(f"count must be a whole number of 1 or more, not {count!r}.")
     if not isinstance(name_contains, str):
-        raise ValueError(f"name_contains must be a text, not {name_contains!r}.")
+        raise InvalidFaultError(f"name_contains must be a text, not {name_contains!r}.")
     _check_operation(service, fault, operation)
     return Fault(service, fault, operation, count, name_contains)
 
@@ -73,16 +77,20 @@ def fault_of(document: Any) -> Fault:
 def _check_operation(service: str, fault: str, operation: Any) -> None:
     if fault == REFUSE_CAPACITY:
         if service not in EMR_SERVICES:
-            raise ValueError(f"{service} starts no compute here: refuse the capacity of {', '.join(EMR_SERVICES)}.")
+            raise InvalidFaultError(
+                f"{service} starts no compute here: refuse the capacity of {', '.join(EMR_SERVICES)}."
+            )
         if operation is not None:
-            raise ValueError("refuse_capacity strikes compute and not calls: leave operation out.")
+            raise InvalidFaultError("refuse_capacity strikes compute and not calls: leave operation out.")
     if operation is None:
         return
     if service not in EMR_SERVICES:
-        raise ValueError(f"The operations of {service} are not told apart here: leave operation out.")
+        raise InvalidFaultError(f"The operations of {service} are not told apart here: leave operation out.")
     operations = get_session().get_service_model(EMR_SERVICES[service]).operation_names
     if operation not in operations:
-        raise ValueError(f"{service} has no operation {operation!r}: name it as the API reference does, StartJobRun.")
+        raise InvalidFaultError(
+            f"{service} has no operation {operation!r}: name it as the API reference does, StartJobRun."
+        )
 
 
 @dataclass

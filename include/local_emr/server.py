@@ -6,22 +6,28 @@ Reference, "Create a signed AWS API request"), in its Authorization header or, w
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
+from botocore.exceptions import UnknownServiceError
+from botocore.session import get_session
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
 from local_emr import __version__
-from local_emr.protocol import Caller, ControlPlane
+from local_emr.faults import ERROR, LOSE_ANSWER, THROTTLE, Faults, InvalidFaultError, fault_of
+from local_emr.protocol import Caller, ControlPlane, Service, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 HEALTH = "/_local_emr/health"
+FAULTS = "/_local_emr/faults"
 
 _SCOPE = re.compile(r"[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 
@@ -40,32 +46,135 @@ def credential_scope(authorization: str, presigned: str) -> Scope | None:
 
 
 class Router:
-    """The WSGI application of the endpoint."""
+    """The WSGI application of the endpoint. `faults` strike what they are armed for."""
 
-    def __init__(self, control_planes: Mapping[str, ControlPlane], fallback: WSGIApplication) -> None:
+    def __init__(
+        self, control_planes: Mapping[str, ControlPlane], fallback: WSGIApplication, faults: Faults | None = None
+    ) -> None:
         self.control_planes = control_planes
         self.fallback = fallback
+        self.faults = faults or Faults()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        request = Request(environ)
-        if "Origin" in request.headers:
-            # Only browsers send it: no web page may run code on the machine of the one who visits it.
-            refusal = Response("This endpoint answers no web pages; call it from a program.", 403)
-            return refusal(environ, start_response)
-        if request.path == HEALTH:
-            health = Response(f'{{"status": "ok", "version": "{__version__}"}}', content_type="application/json")
-            return health(environ, start_response)
-        scope = credential_scope(request.headers.get("Authorization", ""), request.args.get("X-Amz-Credential", ""))
-        if scope is None or scope.service not in self.control_planes:
-            return self.fallback(environ, start_response)
-        response = self.control_planes[scope.service].respond(request, Caller(scope.region))
-        return response(environ, start_response)
+        return self._answer(Request(environ))(environ, start_response)
 
     def close(self) -> None:
         """End what the control planes run."""
         for control_plane in self.control_planes.values():
             control_plane.close()
+
+    def _answer(self, request: Request) -> WSGIApplication:
+        if "Origin" in request.headers:
+            # Only browsers send it: no web page may run code on the machine of the one who visits it.
+            return Response("This endpoint answers no web pages; call it from a program.", 403)
+        if request.path == HEALTH:
+            return Response(f'{{"status": "ok", "version": "{__version__}"}}', content_type="application/json")
+        if request.path == FAULTS:
+            return side_door(request, self.faults)
+        scope = credential_scope(request.headers.get("Authorization", ""), request.args.get("X-Amz-Credential", ""))
+        return self.fallback if scope is None else self._struck(request, scope)
+
+    def _struck(self, request: Request, scope: Scope) -> WSGIApplication:
+        """Answer a signed request, as far as no fault strikes it."""
+        control_plane = self.control_planes.get(scope.service)
+        fault = self.faults.strike(scope.service, _operation(control_plane, request), _text(control_plane, request))
+        if fault is not None and fault != LOSE_ANSWER:
+            return refusal(control_plane, scope.service, fault)
+        answer = self.fallback if control_plane is None else control_plane.respond(request, Caller(scope.region))
+        return _lost(answer) if fault == LOSE_ANSWER else answer
+
+
+def _operation(control_plane: ControlPlane | None, request: Request) -> str | None:
+    """Return the operation that a request asks for, as far as it can be told."""
+    if not isinstance(control_plane, Service):
+        return None
+    try:
+        return control_plane.operation_of(request)
+    except ServiceError:
+        return None
+
+
+def _text(control_plane: ControlPlane | None, request: Request) -> str:
+    """Return what a fault's `name_contains` is looked for in; moto reads a body that it gets for itself."""
+    body = "" if control_plane is None else request.get_data(as_text=True)
+    return f"{request.full_path}\n{body}"
+
+
+def refusal(control_plane: ControlPlane | None, service: str, fault: str) -> Response:
+    """Return the error by which a service says that it is called too often (THROTTLE) or that it failed (ERROR).
+
+    Sources: "Common Errors" in the API references of EMR, EMR Serverless and EMR on EKS; "Error responses" in S3's.
+    """
+    error = (_S3_ERRORS if service == "s3" else _ERRORS)[fault]
+    if isinstance(control_plane, Service):
+        return control_plane.refuse(error)
+    body = f"<Error><Code>{error.code}</Code><Message>{error.message}</Message></Error>"
+    if service == "s3":
+        return Response(body, error.status, mimetype="text/xml")
+    if _protocol(service) in {"query", "rest-xml"}:
+        return Response(f"<ErrorResponse>{body}</ErrorResponse>", error.status, mimetype="text/xml")
+    body = json.dumps({"__type": error.code, "message": error.message})
+    return Response(body, error.status, {"x-amzn-ErrorType": error.code}, content_type="application/x-amz-json-1.1")
+
+
+_ERRORS = {
+    THROTTLE: ServiceError("ThrottlingException", "Rate exceeded", 400),
+    ERROR: ServiceError("InternalServerException", "Internal server error", 500),
+}
+_S3_ERRORS = {
+    THROTTLE: ServiceError("SlowDown", "Please reduce your request rate.", 503),
+    ERROR: ServiceError("InternalError", "We encountered an internal error. Please try again.", 500),
+}
+
+
+def _protocol(service: str) -> str | None:
+    try:
+        protocol: str = get_session().get_service_model(service).metadata["protocol"]
+    except UnknownServiceError:
+        return None
+    return protocol
+
+
+def _lost(answer: WSGIApplication) -> WSGIApplication:
+    """Return an application that has the effect of `answer` and closes the connection without a word."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001 - says nothing
+        Response.from_app(answer, environ, buffered=True)
+        connection: socket.socket = environ["werkzeug.socket"]
+        connection.shutdown(socket.SHUT_RDWR)
+        raise ConnectionAbortedError("the answer is lost on purpose")  # werkzeug takes it for a client that has gone
+
+    return application
+
+
+def side_door(request: Request, faults: Faults) -> Response:
+    """Arm (POST), list (GET) or disarm (DELETE) faults; only this machine may, wherever the endpoint listens."""
+    if not _is_loopback(request.remote_addr):
+        return _said(403, "Only programs on the endpoint's own machine may arm faults.")
+    if request.method == "POST":
+        try:
+            faults.arm(fault_of(json.loads(request.get_data())))
+        except InvalidFaultError as error:
+            return _said(400, str(error))
+        except ValueError as error:
+            return _said(400, f"The request is not JSON: {error}.")
+    elif request.method == "DELETE":
+        faults.forget()
+    elif request.method != "GET":
+        return _said(405, "Arm a fault with POST, list all with GET, disarm all with DELETE.")
+    return Response(json.dumps({"faults": faults.armed()}), content_type="application/json")
+
+
+def _said(status: int, message: str) -> Response:
+    return Response(json.dumps({"message": message}), status, content_type="application/json")
+
+
+def _is_loopback(address: str | None) -> bool:
+    if not address:
+        return False
+    client = ip_address(address.partition("%")[0])
+    return (getattr(client, "ipv4_mapped", None) or client).is_loopback
 
 
 def moto() -> WSGIApplication:

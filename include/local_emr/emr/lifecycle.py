@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from local_emr.emr.records import ENDED, OCCUPYING, ClusterRecord, StepRecord
+from local_emr.emr.records import DEFAULT_INSTANCE_TYPE, ENDED, OCCUPYING, ClusterRecord, StepRecord
 
 if TYPE_CHECKING:
     from local_emr.engine import Outcome
@@ -94,11 +94,31 @@ def _wait(cluster: ClusterRecord, now: float) -> Move:
 
 
 def enter(cluster: ClusterRecord, state: str, message: str, now: float) -> None:
-    """Put a living cluster into `state`."""
+    """Put a living cluster into `state`; its instances are there from BOOTSTRAPPING on."""
+    if cluster.provisioned is None:
+        cluster.provisioned = now
     if cluster.ready is None and state in {"RUNNING", "WAITING"}:
         cluster.ready = now
     cluster.idle_since = now if state == "WAITING" else None
     cluster.state, cluster.message = state, message
+
+
+def lack_capacity(cluster: ClusterRecord, now: float) -> None:
+    """Begin to end a cluster whose instances EC2 does not have.
+
+    Source: Management Guide, "EC2 is out of capacity" and INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ.
+    """
+    instance_type, zone = (cluster.instance_types or [DEFAULT_INSTANCE_TYPE])[0], cluster.availability_zone
+    message = (
+        f"EC2 is out of capacity for {instance_type} in availability zone {zone}. "
+        "Learn more at https://docs.aws.amazon.com/console/elasticmapreduce/ERROR_noinstancecapacity"
+    )
+    guide = "https://docs.aws.amazon.com/emr/latest/ManagementGuide/INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ.html"
+    data = [{"instance-type": instance_type}, {"availability-zone": zone}, {"public-doc": guide}]
+    cluster.errors = [
+        {"ErrorCode": "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ", "ErrorData": data, "ErrorMessage": message}
+    ]
+    shut_down(cluster, "INTERNAL_ERROR", message, now)
 
 
 def begin_step(cluster: ClusterRecord, step: StepRecord, now: float) -> None:

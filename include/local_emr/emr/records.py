@@ -25,6 +25,9 @@ ACTIVE = ("PENDING", "RUNNING", "CANCEL_PENDING")
 OCCUPYING = ("RUNNING", "CANCEL_PENDING")
 """States of a step whose process may be alive."""
 
+DEFAULT_INSTANCE_TYPE = "m5.xlarge"
+"""What instances of a fleet are that names no type."""
+
 
 @dataclass
 class StepRecord:
@@ -65,8 +68,10 @@ class ClusterRecord:
     idle_timeout: int | None
     managed_scaling: dict[str, Any] | None
     state: str = "STARTING"
+    errors: list[dict[str, Any]] = field(default_factory=list)
     reason_code: str | None = None
     message: str | None = "Configuring cluster software"
+    provisioned: float | None = None
     ready: float | None = None
     idle_since: float | None = None
     ended: float | None = None
@@ -81,6 +86,18 @@ class ClusterRecord:
     def arn(self) -> str:
         """The cluster's ARN (Service Authorization Reference, Amazon EMR)."""
         return f"arn:aws:elasticmapreduce:{self.region}:{ACCOUNT}:cluster/{self.id}"
+
+    @property
+    def availability_zone(self) -> str:
+        """The zone of the cluster's instances."""
+        placement = self.request["Instances"].get("Placement", {})
+        return str(placement.get("AvailabilityZone") or f"{self.region}a")
+
+    @property
+    def instance_types(self) -> list[str]:
+        """The instance types that the cluster's groups or fleets name, as they stand in the request."""
+        configs = [config for fleet in self.fleets for config in fleet.get("InstanceTypeConfigs", [])]
+        return [group["InstanceType"] for group in (*self.groups, *configs)]
 
     def steps_in(self, *states: str) -> list[StepRecord]:
         """List the steps in any of `states`, oldest first."""

@@ -1,9 +1,23 @@
-"""The releases that ListReleaseLabels names, with the versions of what steps can use here.
+"""Which releases there are, and those that ListReleaseLabels names with the versions of what steps can use here.
 
 Source: Amazon EMR Release Guide, "Application versions". The versions are the releases'; this machine runs its own.
 """
 
 from __future__ import annotations
+
+import re
+
+NEWEST_MINORS = {"4": 9, "5": 36, "6": 15, "7": 14, "spark-8": 1}
+"""The newest release of each line: emr-7.14.0, emr-spark-8.1.0."""
+
+_LABEL = re.compile(r"emr-(?P<line>(?:spark-)?\d+)\.(?P<minor>\d+)\.\d")
+
+
+def is_release(label: str) -> bool:
+    """Say whether there is a release `label`, such as `emr-7.10.0` or `emr-spark-8.0.0`."""
+    match = _LABEL.fullmatch(label)
+    return match is not None and int(match["minor"]) <= NEWEST_MINORS.get(match["line"], -1)
+
 
 RELEASES = {
     "emr-7.10.0": {"Hive": "3.1.3", "Spark": "3.5.5"},

@@ -5,13 +5,16 @@ Sources: RunJobFlow, JobFlowInstancesConfig, StepConfig and AutoTerminationPolic
 
 from __future__ import annotations
 
-import re
 import secrets
 import string
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from moto.utilities.utils import load_resource
 
 from local_emr.emr import logs
 from local_emr.emr.records import ACTIVE, ClusterRecord, StepRecord
+from local_emr.emr.releases import is_release
 from local_emr.protocol import ServiceError
 
 if TYPE_CHECKING:
@@ -26,7 +29,6 @@ LONGEST_STEP = 10_240
 IDLE_TIMEOUT = range(60, 604_800 + 1)
 STEP_CONCURRENCY = range(1, 256 + 1)
 
-_RELEASE_LABEL = re.compile(r"emr-(spark-)?\d+\.\d+(\.\d+)?(-[a-z0-9]+)*")
 _NAME_FORBIDS = set("<>$|`")
 _ID_LETTERS = string.ascii_uppercase + string.digits
 
@@ -46,6 +48,7 @@ def refused(message: str) -> ServiceError:
 def new_cluster(request: Request, region: str, now: float) -> ClusterRecord:
     """Return the record of the cluster that a RunJobFlow request asks for."""
     _check_names(request)
+    _check_roles(request)
     instances = request["Instances"]
     idle = request.get("AutoTerminationPolicy", {}).get("IdleTimeout")
     cluster = ClusterRecord(
@@ -64,6 +67,9 @@ def new_cluster(request: Request, region: str, now: float) -> ClusterRecord:
         idle_timeout=None if idle is None else checked_idle_timeout(idle),
         managed_scaling=request.get("ManagedScalingPolicy"),
     )
+    for instance_type in cluster.instance_types:
+        if instance_type not in _known_instance_types():
+            raise refused(f"Instance type '{instance_type}' is not supported.")
     role = request.get("StepExecutionRoleArn")
     cluster.steps = new_steps(cluster, request.get("Steps", []), role, now)
     return cluster
@@ -75,10 +81,23 @@ def _check_names(request: Request) -> None:
     label = request.get("ReleaseLabel")
     if label is None:
         raise refused("ReleaseLabel is required: clusters of AMI versions cannot be created any more")
-    if not _RELEASE_LABEL.fullmatch(label):
+    if not is_release(label):
         raise refused(f"The supplied release label is invalid: {label}.")
     if "LogUri" in request and not logs.is_log_uri(request["LogUri"]):
         raise refused(f"The log URI {request['LogUri']} is not valid: it must be s3://bucket/prefix")
+
+
+def _check_roles(request: Request) -> None:
+    """Refuse a role that is named and empty; a cluster without roles is taken, for none are assumed here."""
+    for member, name in {"JobFlowRole": "InstanceProfile", "ServiceRole": "ServiceRole"}.items():
+        if not request.get(member, "-").strip():
+            raise refused(f"{name} is required for creating cluster")
+
+
+@cache
+def _known_instance_types() -> frozenset[str]:
+    """Return EC2's instance types, from the answer of DescribeInstanceTypes that moto keeps."""
+    return frozenset(load_resource("ec2/resources/instance_types.json"))
 
 
 def _groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from local_emr.emr.clock import Clock
     from local_emr.emr.records import ClusterRecord, Records, StepRecord
     from local_emr.engine import Engine, RunningStep
+    from local_emr.faults import Faults
 
 logger = logging.getLogger(__name__)
+
+SERVICE = "elasticmapreduce"
+"""What requests to EMR on EC2 are signed for."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Machine:
     engine: Engine
     clock: Clock
     boot_seconds: float
+    faults: Faults
 
 
 class Cluster:
@@ -103,12 +108,17 @@ class Cluster:
             return
         with self.changing() as record:
             now = self.machine.clock.now()
-            if isinstance(move, Enter):
+            if isinstance(move, Enter) and self._lacks_capacity(record):
+                lifecycle.lack_capacity(record, now)
+            elif isinstance(move, Enter):
                 lifecycle.enter(record, move.state, move.message, now)
             if isinstance(move, Start):
                 step = next(step for step in record.steps if step.id == move.step_id)
                 lifecycle.begin_step(record, step, now)
                 threading.Thread(target=self._execute, args=(step,), name=step.id, daemon=True).start()
+
+    def _lacks_capacity(self, record: ClusterRecord) -> bool:
+        return record.state == "STARTING" and self.machine.faults.capacity_refused(SERVICE, record.name)
 
     def _end(self) -> None:
         try:

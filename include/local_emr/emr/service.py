@@ -11,6 +11,7 @@ from local_emr.emr.clock import SystemClock
 from local_emr.emr.records import NOT_OPEN, ClusterRecord, Records, StepRecord
 from local_emr.emr.releases import RELEASES
 from local_emr.emr.scheduler import Cluster, Machine
+from local_emr.faults import Faults
 from local_emr.protocol import ServiceError
 
 if TYPE_CHECKING:
@@ -33,8 +34,18 @@ Item = TypeVar("Item")
 class ElasticMapReduce:
     """The control plane's operations, named as in boto3. `data` is the endpoint's data folder."""
 
-    def __init__(self, data: Path, engine: Engine, *, boot_seconds: float, clock: Clock | None = None) -> None:
-        self.machine = Machine(data, Records(data / "clusters"), engine, clock or SystemClock(), boot_seconds)
+    def __init__(
+        self,
+        data: Path,
+        engine: Engine,
+        *,
+        boot_seconds: float,
+        clock: Clock | None = None,
+        faults: Faults | None = None,
+    ) -> None:
+        self.machine = Machine(
+            data, Records(data / "clusters"), engine, clock or SystemClock(), boot_seconds, faults or Faults()
+        )
         self._clusters: dict[str, Cluster] = {}
         self._preparing = threading.Lock()
         for record in self.machine.records.load():

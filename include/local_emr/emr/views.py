@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from local_emr.emr.records import ENDED, ClusterRecord, StepRecord
+from local_emr.emr.records import DEFAULT_INSTANCE_TYPE, ENDED, ClusterRecord, StepRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +58,7 @@ def _cluster_status(cluster: ClusterRecord) -> View:
         "State": cluster.state,
         "StateChangeReason": {"Code": cluster.reason_code, "Message": cluster.message},
         "Timeline": _timeline(cluster),
+        "ErrorDetails": cluster.errors or None,
     }
 
 
@@ -73,7 +74,7 @@ def _instance_attributes(cluster: ClusterRecord) -> View:
         **{name: instances.get(name) for name in _ATTRIBUTES},
         "Ec2SubnetId": instances.get("Ec2SubnetId") or (subnets[0] if subnets else None),
         "RequestedEc2SubnetIds": subnets,
-        "Ec2AvailabilityZone": zone or f"{cluster.region}a",
+        "Ec2AvailabilityZone": cluster.availability_zone,
         "RequestedEc2AvailabilityZones": [zone] if zone else [],
         "IamInstanceProfile": cluster.request.get("JobFlowRole"),
     }
@@ -133,13 +134,20 @@ def fleet_view(cluster: ClusterRecord, fleet: View) -> View:
 
 
 def instances(cluster: ClusterRecord) -> Iterator[View]:
-    """Yield the instances of all groups and fleets, each with the role it plays as `Role`."""
-    if cluster.ready is None:
+    """Yield the instances of all groups and fleets, each with the role it plays as `Role`.
+
+    EC2 bills an instance from its CreationDateTime to its EndDateTime.
+    """
+    if cluster.provisioned is None:
         return
     for group in cluster.groups:
         yield from _instances_of(cluster, group["InstanceRole"], "InstanceGroupId", group, group["InstanceCount"])
     for fleet in cluster.fleets:
-        first = {"InstanceType": "m5.xlarge", **(fleet.get("InstanceTypeConfigs") or [{}])[0], "Id": fleet["Id"]}
+        first = {
+            "InstanceType": DEFAULT_INSTANCE_TYPE,
+            **(fleet.get("InstanceTypeConfigs") or [{}])[0],
+            "Id": fleet["Id"],
+        }
         spot = fleet.get("TargetSpotCapacity", 0)
         count = -(-(fleet.get("TargetOnDemandCapacity", 0) + spot) // (first.get("WeightedCapacity") or 1))
         first["Market"] = "SPOT" if spot and not fleet.get("TargetOnDemandCapacity") else "ON_DEMAND"
@@ -147,7 +155,7 @@ def instances(cluster: ClusterRecord) -> Iterator[View]:
 
 
 def _instances_of(cluster: ClusterRecord, role: str, of: str, group: View, count: int) -> Iterator[View]:
-    state = "TERMINATED" if cluster.state in ENDED else "RUNNING"
+    timeline = {**_timeline(cluster), "CreationDateTime": cluster.provisioned}
     for number in range(count):
         digest = hashlib.sha256(f"{group['Id']}/{number}".encode()).hexdigest()
         yield {
@@ -159,8 +167,14 @@ def _instances_of(cluster: ClusterRecord, role: str, of: str, group: View, count
             of: group["Id"],
             "Market": group.get("Market", "ON_DEMAND"),
             "InstanceType": group["InstanceType"],
-            "Status": {"State": state, "StateChangeReason": {}, "Timeline": _timeline(cluster)},
+            "Status": {"State": _instance_state(cluster), "StateChangeReason": {}, "Timeline": timeline},
         }
+
+
+def _instance_state(cluster: ClusterRecord) -> str:
+    if cluster.state in ENDED:
+        return "TERMINATED"
+    return "BOOTSTRAPPING" if cluster.ready is None else "RUNNING"
 
 
 def _has_instances(cluster: ClusterRecord) -> bool:

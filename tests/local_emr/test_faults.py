@@ -1,0 +1,239 @@
+"""The side door: faults on purpose, as a client of the endpoint meets them."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import replace
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.test import create_environ
+from werkzeug.wrappers import Request
+
+from local_emr.faults import FAULTS, REFUSE_CAPACITY, Fault, Faults, InvalidFaultError, fault_of
+from local_emr.server import side_door
+from tests.local_emr.asking import cluster_of, create, refusal, state_of
+from tests.local_emr.scripted import eventually, step
+
+
+def ask(endpoint, method, body=None):
+    """Call the side door; return status and answer."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(f"{endpoint.url}/_local_emr/faults", data, method=method)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def arm(endpoint, fault, service="elasticmapreduce", **more):
+    assert ask(endpoint, "POST", {"service": service, "fault": fault, **more})[0] == 200
+
+
+# Asking for faults
+
+
+def test_what_is_armed_is_listed_with_how_often_it_struck_until_it_is_forgotten(endpoint):
+    arm(endpoint, "throttle", operation="ListClusters", count=2)
+    refusal(endpoint.emr.list_clusters)
+    armed = {"service": "elasticmapreduce", "fault": "throttle", "operation": "ListClusters", "count": 2}
+    assert ask(endpoint, "GET") == (200, {"faults": [{**armed, "name_contains": "", "struck": 1}]})
+    assert ask(endpoint, "DELETE") == (200, {"faults": []})
+    assert endpoint.emr.list_clusters()["Clusters"] == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["throttle"], "A fault is a JSON object"),
+        ({"fault": "throttle"}, "A fault needs a service"),
+        ({"service": "s3"}, "None is not a fault: give one of throttle, error, lose_answer, refuse_capacity."),
+        ({"service": "s3", "fault": "melt"}, "'melt' is not a fault"),
+        ({"service": "s3", "fault": "error", "when": 1}, "A fault has no 'when': give service, fault, operation, "),
+        ({"service": "s3", "fault": "error", "count": 0}, "count must be a whole number of 1 or more, not 0."),
+        ({"service": "s3", "fault": "error", "count": True}, "count must be a whole number of 1 or more, not True."),
+        ({"service": "s3", "fault": "error", "name_contains": 1}, "name_contains must be a text, not 1."),
+        ({"service": "s3", "fault": "error", "operation": "PutObject"}, "The operations of s3 are not told apart here"),
+        ({"service": "s3", "fault": "refuse_capacity"}, "s3 starts no compute here"),
+        (
+            {"service": "emr-serverless", "fault": "error", "operation": "StartJob"},
+            "emr-serverless has no operation 'StartJob'",
+        ),
+        (
+            {"service": "emr-serverless", "fault": "refuse_capacity", "operation": "StartJobRun"},
+            "refuse_capacity strikes compute and not calls: leave operation out.",
+        ),
+    ],
+)
+def test_what_is_no_fault_is_refused_in_one_sentence(asked, words):
+    with pytest.raises(InvalidFaultError) as refused:
+        fault_of(asked)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "expected"),
+    [
+        ("POST", b"{", (400, "The request is not JSON")),
+        ("POST", {"fault": "throttle"}, (400, "A fault needs a service")),
+        ("PUT", {}, (405, "Arm a fault with POST")),
+    ],
+)
+def test_the_side_door_refuses_in_json(endpoint, method, body, expected):
+    status, answer = ask(endpoint, method, body)
+    assert (status, answer["message"][: len(expected[1])]) == expected
+
+
+@pytest.mark.parametrize(
+    ("client", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("127.8.8.8", 200),
+        ("::1", 200),
+        ("::ffff:127.0.0.1", 200),
+        ("10.0.0.7", 403),
+        ("::ffff:10.0.0.7", 403),
+        ("fe80::1%eth0", 403),
+        ("", 403),
+    ],
+)
+def test_only_the_endpoints_own_machine_uses_the_side_door(client, status):
+    faults = Faults()
+    request = Request(create_environ("/_local_emr/faults", environ_base={"REMOTE_ADDR": client}))
+    assert side_door(request, faults).status_code == status
+
+
+# Which call is struck
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(0, 20))
+def test_as_many_calls_are_struck_as_were_asked_for_and_none_twice(counts, calls):
+    faults = Faults()
+    for count in counts:
+        faults.arm(Fault("s3", "throttle", count=count))
+    struck = [faults.strike("s3", None, "") for _ in range(calls)]
+    assert struck.count("throttle") == min(calls, sum(counts))
+    assert [fault["struck"] for fault in faults.armed()] == [
+        max(0, min(count, calls - sum(counts[:number]))) for number, count in enumerate(counts)
+    ]
+
+
+SUBMIT = Fault("emr-serverless", "throttle", operation="StartJobRun", name_contains="flights")
+
+
+@pytest.mark.parametrize(
+    ("fault", "struck"),
+    [
+        (SUBMIT, "throttle"),
+        (replace(SUBMIT, operation=None, name_contains=""), "throttle"),
+        (replace(SUBMIT, service="emr-containers"), None),
+        (replace(SUBMIT, operation="GetJobRun"), None),
+        (replace(SUBMIT, name_contains="carriers"), None),
+        (replace(SUBMIT, fault=REFUSE_CAPACITY, operation=None), None),
+    ],
+)
+def test_a_call_is_struck_by_what_fits_its_service_operation_and_text(fault, struck):
+    faults = Faults()
+    faults.arm(fault)
+    assert faults.strike("emr-serverless", "StartJobRun", '{"name": "flights-clean"}') == struck
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_only_a_refused_capacity_refuses_compute_and_only_by_its_name_and_count(fault):
+    faults = Faults()
+    faults.arm(Fault("emr-serverless", fault, name_contains="spot"))
+    asked = [("emr-serverless", "steady"), ("emr-containers", "spot"), ("emr-serverless", "spot-1")]
+    refused = [faults.capacity_refused(*asking) for asking in [*asked, asked[-1]]]
+    assert refused == [False, False, fault == REFUSE_CAPACITY, False]
+
+
+# What the client meets
+
+
+OFTEN, FAILED = (400, "ThrottlingException", "Rate exceeded"), (500, "InternalServerException", "Internal server error")
+
+
+@pytest.mark.parametrize(("fault", "expected"), [("throttle", OFTEN), ("error", FAILED)])
+@pytest.mark.parametrize(
+    ("client", "service", "operation"),
+    [("emr", "elasticmapreduce", "list_clusters"), ("sts", "sts", "get_caller_identity"), ("glue", "glue", "get_tags")],
+)
+def test_a_struck_call_gets_the_services_own_error(endpoint, client, service, operation, fault, expected):  # noqa: PLR0913, PLR0917 - a table
+    arm(endpoint, fault, service, operation="ListClusters" if client == "emr" else None)
+    with pytest.raises(ClientError) as raised:
+        getattr(endpoint.client(client), operation)(**({"ResourceArn": "a"} if client == "glue" else {}))
+    answer = raised.value.response
+    error = answer["Error"]
+    assert (answer["ResponseMetadata"]["HTTPStatusCode"], error["Code"], error["Message"]) == expected
+
+
+def test_s3_is_struck_in_its_own_words_and_by_its_path(endpoint):
+    endpoint.s3.create_bucket(Bucket="local-data")
+    arm(endpoint, "throttle", "s3", name_contains="/flights/")
+    endpoint.s3.put_object(Bucket="local-data", Key="carriers/a", Body=b"1")
+    error = refusal(endpoint.s3.put_object, Bucket="local-data", Key="flights/a", Body=b"1")
+    assert error == ("SlowDown", "Please reduce your request rate.")
+    assert [found["Key"] for found in endpoint.s3.list_objects_v2(Bucket="local-data")["Contents"]] == ["carriers/a"]
+
+
+def test_a_throttled_submit_has_no_effect(endpoint):
+    cluster_id = create(endpoint)
+    arm(endpoint, "throttle", operation="AddJobFlowSteps")
+    code, _ = refusal(endpoint.emr.add_job_flow_steps, JobFlowId=cluster_id, Steps=[step("succeed")])
+    assert (code, endpoint.emr.list_steps(ClusterId=cluster_id)["Steps"]) == ("ThrottlingException", [])
+
+
+def test_a_submit_whose_answer_is_lost_has_its_effect(endpoint):
+    cluster_id = create(endpoint)
+    arm(endpoint, "lose_answer", operation="AddJobFlowSteps")
+    with pytest.raises(ConnectionClosedError):
+        endpoint.emr.add_job_flow_steps(JobFlowId=cluster_id, Steps=[step("succeed", name="once")])
+    assert [found["Name"] for found in endpoint.emr.list_steps(ClusterId=cluster_id)["Steps"]] == ["once"]
+
+
+def test_an_object_whose_answer_is_lost_is_there(endpoint):
+    endpoint.s3.create_bucket(Bucket="local-data")
+    arm(endpoint, "lose_answer", "s3")
+    with pytest.raises(ConnectionClosedError):
+        endpoint.s3.put_object(Bucket="local-data", Key="a", Body=b"flights")
+    assert endpoint.s3.get_object(Bucket="local-data", Key="a")["Body"].read() == b"flights"
+
+
+# Compute that cannot be had
+
+
+def test_a_cluster_without_capacity_ends_with_ec2s_reason_and_without_instances(endpoint):
+    arm(endpoint, "refuse_capacity", name_contains="flights")
+    cluster_id = create(endpoint, step("succeed"), Instances={"Placement": {"AvailabilityZone": "us-east-1c"}})
+    eventually(lambda: state_of(endpoint, cluster_id), ("TERMINATED_WITH_ERRORS", "INTERNAL_ERROR"))
+    status = cluster_of(endpoint, cluster_id)["Status"]
+    assert status["StateChangeReason"]["Message"].startswith(
+        "EC2 is out of capacity for m5.xlarge in availability zone us-east-1c."
+    )
+    assert [(error["ErrorCode"], error["ErrorData"][:2]) for error in status["ErrorDetails"]] == [
+        (
+            "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ",
+            [{"instance-type": "m5.xlarge"}, {"availability-zone": "us-east-1c"}],
+        )
+    ]
+    assert endpoint.emr.list_instances(ClusterId=cluster_id)["Instances"] == []
+    assert "ReadyDateTime" not in status["Timeline"]
+    assert endpoint.engine.started == []
+
+
+def test_the_next_cluster_has_capacity_again(endpoint):
+    arm(endpoint, "refuse_capacity")
+    refused, had = create(endpoint), create(endpoint)
+    eventually(
+        lambda: sorted(state_of(endpoint, cluster)[0] for cluster in (refused, had)),
+        ["TERMINATED_WITH_ERRORS", "WAITING"],
+    )
+    listed = endpoint.emr.list_clusters(ClusterStates=["WAITING"])["Clusters"]
+    assert [("ErrorDetails" in cluster["Status"]) for cluster in listed] == [False]
