@@ -1,0 +1,159 @@
+"""The job runs of one application or virtual cluster: a thread makes its moves, and one more runs each attempt."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from local_emr.runs.execution import Execution
+from local_emr.runs.records import JobRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from local_emr.clock import Clock
+    from local_emr.engine import Engine, Outcome
+    from local_emr.runs.execution import Work
+
+logger = logging.getLogger(__name__)
+
+Owner = TypeVar("Owner")
+Run = TypeVar("Run", bound=JobRun)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What all queues of an endpoint share. `data` is its data folder."""
+
+    data: Path
+    engine: Engine
+    clock: Clock
+    boot_seconds: float
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Nothing to do before something changes, or before `until` (epoch seconds)."""
+
+    until: float | None = None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Nothing will ever be to do any more."""
+
+
+@dataclass(frozen=True)
+class Decide(Generic[Owner, Run]):
+    """What a decision looks at: the owner's record, its job runs that have not ended (oldest first), and the time."""
+
+    owner: Owner
+    live: tuple[Run, ...]
+    now: float
+
+
+Move = TypeVar("Move")
+
+
+class JobQueue(ABC, Generic[Owner, Run, Move]):
+    """An application or virtual cluster at work. Read and change records only inside `reading()` and `changing()`.
+
+    A service decides in `next_move`, does what was decided in `make`, and says in `save_owner` and `save_run` where
+    records are kept.
+    """
+
+    def __init__(self, owner: Owner, runs: Iterable[Run], machine: Machine) -> None:
+        self.owner = owner
+        self.runs = {run.id: run for run in runs}
+        self.machine = machine
+        self.changed = threading.Condition(threading.RLock())
+        self.closed = False
+        self._execution = Execution(machine.engine, machine.data / "s3")
+
+    @abstractmethod
+    def next_move(self, view: Decide[Owner, Run]) -> Move | Sleep | Stop:
+        """Say what to do next. Best left to a pure function."""
+
+    @abstractmethod
+    def make(self, move: Move) -> None:
+        """Do what was decided, inside `changing()`."""
+
+    @abstractmethod
+    def settle(self, run: Run, outcome: Outcome) -> None:
+        """Record how the run's attempt ended, inside `changing()`; its logs are where they belong."""
+
+    @abstractmethod
+    def save_owner(self) -> None:
+        """Write the owner's record."""
+
+    @abstractmethod
+    def save_run(self, run: Run) -> None:
+        """Write a job run's record."""
+
+    def now(self) -> float:
+        """Return epoch seconds."""
+        return self.machine.clock.now()
+
+    @contextmanager
+    def reading(self) -> Iterator[Owner]:
+        """Hold all records still."""
+        with self.changed:
+            yield self.owner
+
+    @contextmanager
+    def changing(self, *ended: Run) -> Iterator[Owner]:
+        """Hold all records; afterwards save the owner's, those of live runs and of `ended` ones, and let threads see them."""
+        with self.changed:
+            touched = {run.id: run for run in (*self.live(), *ended)}
+            yield self.owner
+            if not self.closed:
+                self.save_owner()
+                for run in (touched | {run.id: run for run in self.live()}).values():
+                    self.save_run(run)
+            self.changed.notify_all()
+
+    def live(self) -> tuple[Run, ...]:
+        """Return the job runs that have not ended, oldest first."""
+        return tuple(run for run in self.runs.values() if not run.has_ended)
+
+    def begin(self) -> None:
+        """Save all that lives and start the thread that makes the moves."""
+        with self.changing():
+            threading.Thread(target=self._live, name=f"{type(self).__name__}", daemon=True).start()
+
+    def close(self) -> None:
+        """Make no further move and save nothing more: the endpoint ends, and the engine ends what runs."""
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
+
+    def execute(self, run: Run, work: Work) -> None:
+        """Start the latest attempt of `run`; `settle` follows when it has ended."""
+        self._execution.start(run.id, work, lambda outcome: self._ended(run, outcome))
+
+    def end_process(self, run: Run) -> None:
+        """Let the process of `run` end, without waiting for it."""
+        self._execution.cancel(run.id)
+
+    def _live(self) -> None:
+        with self.changed:
+            while not self.closed:
+                move = self.next_move(Decide(self.owner, self.live(), self.now()))
+                if isinstance(move, Stop):
+                    return
+                if isinstance(move, Sleep):
+                    self.machine.clock.wait(self.changed, move.until)
+                else:
+                    with self.changing():
+                        self.make(move)
+
+    def _ended(self, run: Run, outcome: Outcome) -> None:
+        if self.closed:
+            return
+        with self.changing():
+            self.settle(run, outcome)
