@@ -17,8 +17,8 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-demo: .venv/.ready ## run one day of flights on a real Airflow and a local EMR (DATE=2013-02-03 PORT=8080 EMR_PORT=4566)
-	@$(RUN) local_airflow demo $(PORTS) $(call typed,DATE,--date) $(call typed,CONF,--conf)
+demo: .venv/.ready ## run one day of flights on a real Airflow and a local EMR (TARGET=ec2|eks|serverless|all DATE=2013-02-03)
+	@$(RUN) local_airflow demo $(PORTS) $(call typed,DATE,--date) $(call typed,TARGET,--target) $(call typed,CONF,--conf)
 
 up: .venv/.ready ## start Airflow and the local EMR and leave them running (PORT=8080 EMR_PORT=4566)
 	@$(RUN) local_airflow up $(PORTS)

@@ -1,9 +1,9 @@
-"""The demo's wall time, split into seconds of jobs, of cluster starts, and of orchestration.
+"""The demo's wall time, split into seconds of jobs, of compute starts, and of orchestration.
 
     python benchmarks/bench_demo.py [--runs 3]
 
 Runs ``flights_daily`` for a day of its own each time, on an Airflow and an endpoint of their own, and prints the medians of what the
-demo measures: jobs from the steps' own times at the endpoint, orchestration all that is neither a job nor the cluster's start.
+demo measures: jobs from the steps' own times at the endpoint, orchestration all that is neither a job nor compute's start.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from local_airflow.ports import any_free
 
 ROOT = Path(__file__).resolve().parents[1]
 WALL = re.compile(
-    r"Wall time ([\d.]+) s = ([\d.]+) s of jobs \+ ([\d.]+) s of cluster start \+ ([\d.]+) s of orchestration"
+    r"Wall time ([\d.]+) s = ([\d.]+) s of jobs \+ ([\d.]+) s of compute start \+ ([\d.]+) s of orchestration"
 )
 
 
@@ -53,7 +53,7 @@ def main() -> None:
             local_airflow(home, [], "down")
     print(f"The demo's wall time: medians of {runs} days, after one that is not counted")
     whole = median(day[0] for day in found[1:])
-    for title, figure in (("wall time", 0), ("jobs", 1), ("cluster start", 2), ("orchestration", 3)):
+    for title, figure in (("wall time", 0), ("jobs", 1), ("compute start", 2), ("orchestration", 3)):
         seconds = median(day[figure] for day in found[1:])
         print(f"{title:16}{seconds:8.1f} s{seconds / whole:8.0%}")
 

@@ -67,6 +67,9 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
         )
         if name == "demo":
             command.add_argument("--date", default=DATE, help="a day of 2013")
+            command.add_argument(
+                "--target", choices=[*demo.TARGETS, "all"], default=demo.TARGETS[0], help="which compute"
+            )
             command.add_argument("--conf", type=settings_of_run, help="the run's settings, a JSON object")
     commands.add_parser("down", help="stop the system, and only it")
     commands.add_parser("status", help="say what runs")
@@ -81,7 +84,11 @@ def make_command(command: str, options: argparse.Namespace, instead: Mapping[str
         "EMR_PORT": (instead.get("EMR_PORT", options.endpoint_port), endpoint.DEFAULT_PORT),
     }
     if command == "demo":
-        variables |= {"DATE": (options.date, DATE), "CONF": (json.dumps(options.conf), "null")}
+        variables |= {
+            "DATE": (options.date, DATE),
+            "TARGET": (options.target, demo.TARGETS[0]),
+            "CONF": (json.dumps(options.conf), "null"),
+        }
     typed = [shlex.quote(f"{name}={value}") for name, (value, default) in variables.items() if value != default]
     return " ".join(["make", command, *typed])
 
@@ -154,7 +161,11 @@ def run_demo(local: Local, options: argparse.Namespace) -> int:
     day = demo.flights_day(options.date)
     try:
         local.start(f"{day}:{day}")
-        succeeded = demo.run_day(local.airflow, local.endpoint.url, day, options.conf, say)
+        if options.target == "all":
+            succeeded = demo.run_on_all(local.airflow, local.endpoint.url, day, options.conf or {}, say)
+        else:
+            conf = {"target": options.target, **(options.conf or {})}
+            succeeded = demo.run_day(local.airflow, local.endpoint.url, day, conf, say)
     finally:
         local.restore()
     entry = f"open {local.airflow.url}, log in as {USER}; `make password` prints the password."

@@ -14,14 +14,17 @@ from typing import Any
 from local_airflow import report
 from local_airflow.errors import LocalAirflowError
 from local_airflow.logs import cause
-from local_airflow.measures import Cluster, Measures
+from local_airflow.measures import Measures
 from local_airflow.progress import Progress, Task, moment, tasks
 from local_airflow.rest import AirflowClient
 from local_airflow.settings import clean_environment, client_environment
 from local_airflow.system import LocalAirflow
 
 DAG_ID = "flights_daily"
-CHECK = "emr.check"
+ACQUIRE, CHECK = "emr.acquire", "emr.check"
+JOBS = ("emr.clean", "emr.carriers", CHECK)
+TABLES = ("flights", "carrier_delay")
+TARGETS = ("ec2", "eks", "serverless")
 BUCKET = "local-data"
 BUCKETS = (BUCKET, "local-logs", "local-artifacts")
 FIRST, LAST = date(2013, 1, 1), date(2013, 12, 31)
@@ -95,15 +98,18 @@ def start_run(client: AirflowClient, dag_id: str, day: date, conf: dict[str, Any
         say(f"Triggered {dag_id} for {day}: run {run_id}")
         return run_id
     run_id = str(known["dag_run_id"])
-    if conf is not None and conf != known["conf"]:
-        raise LocalAirflowError(
-            f"The run of {day} has other settings: {known['conf']}. Take another DATE, or delete run {run_id} first."
-        )
-    if known["state"] in ENDED:
+    if known["state"] not in ENDED:
+        if conf is not None and conf != known["conf"]:
+            raise LocalAirflowError(
+                f"Run {run_id} of {day} is at work with other settings, {known['conf']}: wait for its end, or take another DATE."
+            )
+        say(f"{dag_id} for {day} is at work already: run {run_id}")
+    elif conf is None or conf == known["conf"]:
         client.clear_run(dag_id, run_id)
         say(f"Cleared {dag_id} for {day}, which has run before: run {run_id} runs again")
     else:
-        say(f"{dag_id} for {day} is at work already: run {run_id}")
+        client.reprocess(dag_id, start, conf)
+        say(f"Reprocessing {dag_id} for {day} with {conf} as a backfill: run {run_id} runs again")
     return run_id
 
 
@@ -133,13 +139,8 @@ def task_table(current: list[Task], rows: dict[str, tuple[int | None, int | None
     return report.table(heads, lines, right=frozenset({2, 3, 4}))
 
 
-def cluster_lines(clusters: list[Cluster]) -> str:
-    """Write which clusters a run used and how they ended."""
-    return "\n".join(f"Cluster {one.identity} ({one.name}): {one.state} {one.reason}".rstrip() for one in clusters)
-
-
 def result_text(client: AirflowClient, measures: Measures, run: dict[str, Any], current: list[Task], day: date) -> str:
-    """Write what came of a run: tasks, quality, clusters, time."""
+    """Write what came of a run: tasks, quality, compute, time."""
     day_of = f"dt={day}/"
     cleaned = measures.parquet_rows(BUCKET, f"flights/{day_of}")
     rows = {
@@ -148,20 +149,28 @@ def result_text(client: AirflowClient, measures: Measures, run: dict[str, Any], 
     }
     began = moment(run["start_date"]) or datetime.now(UTC)
     ended = moment(run["end_date"]) or datetime.now(UTC)
-    clusters = measures.clusters(began, ended)
-    boots = [cluster.boot for cluster in clusters if cluster.boot]
-    steps = [step for cluster in clusters for step in cluster.steps]
-    quality = client.xcom(DAG_ID, run["dag_run_id"], CHECK)
+    told = {task.name: client.xcom(DAG_ID, run["dag_run_id"], task.name) for task in current}
+    acquired, quality = told.get(ACQUIRE), told.get(CHECK)
+    jobs = [interval for task in JOBS if (interval := interval_of(told.get(task)))]
+    start = interval_of(acquired)
+    used = [*report.choice_lines(acquired["choice"]), *measures.standing(acquired["compute"])] if acquired else []
     return "\n\n".join(
         part
         for part in (
             task_table(current, rows, ended),
             report.quality_table(quality) if quality else "",
-            cluster_lines(clusters) or "No cluster was created.",
-            f"Wall time {report.split((began, ended), steps, boots)}",
+            "\n".join(used) or "No compute was acquired.",
+            f"Wall time {report.split((began, ended), jobs, [start] if start else [])}",
         )
         if part
     )
+
+
+def interval_of(told: Any) -> report.Interval | None:
+    """Return when a task's compute started or its job worked, as its XCom tells; None where it does not."""
+    if not isinstance(told, dict) or not (told.get("began") and told.get("ended")):
+        return None
+    return (datetime.fromtimestamp(told["began"], UTC), datetime.fromtimestamp(told["ended"], UTC))
 
 
 def failure_text(client: AirflowClient, run: dict[str, Any], current: list[Task]) -> str:
@@ -198,3 +207,24 @@ def run_day(system: LocalAirflow, endpoint_url: str, day: date, conf: dict[str, 
         succeeded = bool(run["state"] == "success")
         say(output_text(system.root, endpoint_url, day) if succeeded else failure_text(client, run, current))
         return succeeded
+
+
+def run_on_all(system: LocalAirflow, endpoint_url: str, day: date, conf: dict[str, Any], say: Say) -> bool:
+    """Run one day on every target in turn, and compare their outputs; return whether all succeeded with equal rows."""
+    measures = Measures(endpoint_url)
+    outputs: dict[str, dict[str, list[str]]] = {}
+    for target in TARGETS:
+        say(f"\n== {target} ==")
+        if not run_day(system, endpoint_url, day, {**conf, "target": target}, say):
+            return False
+        outputs[target] = {table: measures.canonical_csv(BUCKET, f"{table}/dt={day}/") for table in TABLES}
+    first, *others = TARGETS
+    differences = [
+        f"{first} and {other} differ: {found}"
+        for other in others
+        for table in TABLES
+        if (found := report.difference(table, outputs[first][table], outputs[other][table]))
+    ]
+    counts = " and ".join(f"{len(lines) - 1:,} of {table}" for table, lines in outputs[first].items())
+    say("\n" + ("\n".join(differences) or f"Equal rows on {', '.join(TARGETS)}, as canonical CSV: {counts}."))
+    return not differences

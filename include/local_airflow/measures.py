@@ -1,39 +1,25 @@
-"""What a demo run moved and used, asked of S3 and EMR through the endpoint."""
+"""What a demo run moved, used and left, asked of S3 and EMR through the endpoint."""
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from pyarrow import parquet  # type: ignore[import-untyped]  # it ships no types
 
 from local_airflow.buckets import create_missing
-from local_airflow.report import Interval
+from local_airflow.compute import standing
 from local_airflow.settings import CREDENTIALS, REGION
 
 if TYPE_CHECKING:
-    from mypy_boto3_emr.client import EMRClient
     from mypy_boto3_s3.client import S3Client
 
 CHUNK = 1 << 20
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """An EMR cluster after its work: who it was, how it ended, when it started and when its steps worked."""
-
-    identity: str
-    name: str
-    state: str
-    reason: str
-    boot: Interval | None
-    steps: list[Interval]
-
-
 class Measures:
-    """Reads what lies in the endpoint's buckets and which clusters it ran."""
+    """Reads what lies in the endpoint's buckets and how compute stands there."""
 
     def __init__(self, endpoint_url: str) -> None:
         session = boto3.session.Session(
@@ -41,8 +27,8 @@ class Measures:
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
             region_name=REGION,
         )
-        self._s3: S3Client = session.client("s3", endpoint_url=endpoint_url)
-        self._emr: EMRClient = session.client("emr", endpoint_url=endpoint_url)
+        self._client_of: Any = cache(lambda service: session.client(service, endpoint_url=endpoint_url))
+        self._s3: S3Client = self._client_of("s3")
 
     def create_buckets(self, *names: str) -> None:
         """Create the buckets that do not exist."""
@@ -59,34 +45,31 @@ class Measures:
 
     def parquet_rows(self, bucket: str, prefix: str) -> int | None:
         """Return the number of rows that the Parquet footers under a prefix state; None without objects."""
-        counts = [
-            parquet.read_metadata(io.BytesIO(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())).num_rows
-            for key in self._keys(bucket, prefix, ".parquet")
-        ]
+        counts = [parquet.read_metadata(content).num_rows for content in self._parquet(bucket, prefix)]
         return sum(counts) if counts else None
 
-    def clusters(self, created_after: datetime, created_before: datetime) -> list[Cluster]:
-        """Return the clusters created between two times, the oldest first."""
-        pages = self._emr.get_paginator("list_clusters").paginate(
-            CreatedAfter=created_after, CreatedBefore=created_before
-        )
-        listed = [cluster for page in pages for cluster in page["Clusters"]]
-        return [self._cluster(cluster["Id"]) for cluster in reversed(listed)]
+    def canonical_csv(self, bucket: str, prefix: str) -> list[str]:
+        """Return the rows of the Parquet objects under a prefix as lines, sorted, under one line of column names.
 
-    def _cluster(self, identity: str) -> Cluster:
-        """Return one cluster with its steps."""
-        cluster = self._emr.describe_cluster(ClusterId=identity)["Cluster"]
-        status, times = cluster["Status"], cluster["Status"]["Timeline"]
-        boot = (times["CreationDateTime"], times["ReadyDateTime"]) if "ReadyDateTime" in times else None
-        pages = self._emr.get_paginator("list_steps").paginate(ClusterId=identity)
-        timelines = [step["Status"]["Timeline"] for page in pages for step in page["Steps"]]
-        steps = [
-            (line["StartDateTime"], line["EndDateTime"])
-            for line in timelines
-            if "StartDateTime" in line and "EndDateTime" in line
+        Equal tables give equal lines, however their rows are ordered and spread over files.
+        """
+        tables = [parquet.read_table(content) for content in self._parquet(bucket, prefix)]
+        heads = sorted({",".join(table.column_names) for table in tables})
+        rows = [
+            ",".join("" if value is None else str(value) for value in row.values())
+            for table in tables
+            for row in table.to_pylist()
         ]
-        reason = status.get("StateChangeReason", {}).get("Code", "")
-        return Cluster(identity, cluster["Name"], status["State"], reason, boot, steps)
+        return [*heads, *sorted(rows)]
+
+    def standing(self, compute: Mapping[str, Any]) -> list[str]:
+        """Return how compute stands, one line for each thing that it is made of."""
+        return standing(compute, self._client_of)
+
+    def _parquet(self, bucket: str, prefix: str) -> Iterator[io.BytesIO]:
+        """Yield the Parquet objects under a prefix."""
+        for key in self._keys(bucket, prefix, ".parquet"):
+            yield io.BytesIO(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def _keys(self, bucket: str, prefix: str, ending: str) -> Iterator[str]:
         """Yield the keys under a prefix that end so."""

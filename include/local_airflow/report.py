@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 Interval = tuple[datetime, datetime]
@@ -55,17 +56,33 @@ class Split:
     def __str__(self) -> str:
         share = self.orchestration / self.wall if self.wall else 0
         return (
-            f"{self.wall:.1f} s = {self.jobs:.1f} s of jobs + {self.boot:.1f} s of cluster start"
+            f"{self.wall:.1f} s = {self.jobs:.1f} s of jobs + {self.boot:.1f} s of compute start"
             f" + {self.orchestration:.1f} s of orchestration ({share:.0%})"
         )
 
 
-def split(run: Interval, steps: Iterable[Interval], boots: Iterable[Interval]) -> Split:
-    """Divide a run's wall time: time with a step at work, time of a cluster's start without one, the rest."""
-    inside = [(max(start, run[0]), min(stop, run[1])) for start, stop in steps]
+def split(run: Interval, jobs: Iterable[Interval], boots: Iterable[Interval]) -> Split:
+    """Divide a run's wall time: time with a job at work, time of compute's start without one, the rest."""
+    inside = [(max(start, run[0]), min(stop, run[1])) for start, stop in jobs]
     starting = [(max(start, run[0]), min(stop, run[1])) for start, stop in boots]
-    jobs = union_seconds(inside)
-    return Split((run[1] - run[0]).total_seconds(), jobs, union_seconds([*inside, *starting]) - jobs)
+    worked = union_seconds(inside)
+    return Split((run[1] - run[0]).total_seconds(), worked, union_seconds([*inside, *starting]) - worked)
+
+
+def choice_lines(choice: Mapping[str, Any]) -> list[str]:
+    """Write which profile a run used, who asked for it, and why those before it were not."""
+    who = "the run's configuration" if choice["given"] else "the DAG's default"
+    lines = [f"Profile {choice['profile']}, by {who}"]
+    lines += [f"Not {one['profile']}: {one['reason']}" for one in choice["refused"]]
+    return lines + [f"Instead of the profile's own: {name} = {value}" for name, value in choice["overrides"].items()]
+
+
+def difference(name: str, expected: Sequence[str], actual: Sequence[str]) -> str | None:
+    """Write the first line in which two canonical tables differ, or None when they are equal."""
+    for position, (left, right) in enumerate(zip_longest(expected, actual, fillvalue="nothing")):
+        if left != right:
+            return f"{name}, line {position}: {left!r} and {right!r}"
+    return None
 
 
 def quality_table(result: Mapping[str, Any]) -> str:

@@ -125,6 +125,27 @@ class AirflowClient:
         """Run every task of a finished run again, as new tries of the same run."""
         self.post(f"dags/{dag_id}/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": False})
 
+    def reprocess(self, dag_id: str, logical_date: datetime, conf: dict[str, Any]) -> None:
+        """Run a finished run of a logical date again with other settings: a backfill of that one date.
+
+        A DAG has one active backfill: one whose runs have ended, but which the scheduler has not closed yet, is closed first.
+        """
+        working = self.get(f"dags/{dag_id}/dagRuns", run_type="backfill", state=["running", "queued"], limit=1)[
+            "dag_runs"
+        ]
+        for backfill in self.get("backfills", dag_id=dag_id)["backfills"]:
+            if backfill["completed_at"] is None and not working:
+                self._call("PUT", f"backfills/{backfill['id']}/cancel")
+        moment = logical_date.isoformat()
+        body = {
+            "dag_id": dag_id,
+            "from_date": moment,
+            "to_date": moment,
+            "reprocess_behavior": "completed",
+            "dag_run_conf": conf,
+        }
+        self.post("backfills", body)
+
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the task instances of a run."""
         return list(self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=1000)["task_instances"])

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from local_airflow import LocalAirflowError, demo
-from local_airflow.measures import Cluster
 from local_airflow.progress import Task
 from tests.support.airflow import ROOT
 
@@ -44,9 +43,22 @@ def test_rows_stand_beside_the_tasks_they_are_known_for():
     ]
 
 
-def test_a_cluster_is_listed_with_how_it_ended():
-    cluster = Cluster("j-1", "flights", "TERMINATED", "USER_REQUEST", None, [])
-    assert demo.cluster_lines([cluster]) == "Cluster j-1 (flights): TERMINATED USER_REQUEST"
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"began": 0.0, "ended": 90.0}, None),
+        (
+            {"began": 60.0, "ended": 90.0},
+            (datetime(1970, 1, 1, 0, 1, tzinfo=UTC), datetime(1970, 1, 1, 0, 1, 30, tzinfo=UTC)),
+        ),
+        ({"began": None, "ended": 90.0}, None),
+        ({}, None),
+        (None, None),
+        ("text", None),
+    ],
+)
+def test_a_task_that_told_no_times_has_no_interval(told, expected):
+    assert demo.interval_of(told) == expected
 
 
 def test_the_command_that_lists_the_output_is_complete():

@@ -38,13 +38,13 @@ def test_the_union_is_the_number_of_seconds_covered(intervals):
 
 
 def test_time_is_split_into_jobs_start_of_compute_and_the_rest():
-    made = report.split(at(0, 20), steps=[at(6, 10), at(9, 14)], boots=[at(2, 7)])
+    made = report.split(at(0, 20), jobs=[at(6, 10), at(9, 14)], boots=[at(2, 7)])
     assert (made.wall, made.jobs, made.boot, made.orchestration) == (20, 8, 4, 8)
-    assert str(made) == "20.0 s = 8.0 s of jobs + 4.0 s of cluster start + 8.0 s of orchestration (40%)"
+    assert str(made) == "20.0 s = 8.0 s of jobs + 4.0 s of compute start + 8.0 s of orchestration (40%)"
 
 
 def test_what_lies_outside_the_run_is_not_its_time():
-    made = report.split(at(0, 10), steps=[at(-5, 2), at(8, 30), at(40, 50)], boots=[])
+    made = report.split(at(0, 10), jobs=[at(-5, 2), at(8, 30), at(40, 50)], boots=[])
     assert made.jobs == 4
 
 
@@ -85,3 +85,31 @@ def test_the_first_error_of_a_log_is_one_line(entries, expected):
 
 def test_counts_have_thousands_separated():
     assert (report.number(336776), report.number(0), report.number(None)) == ("336,776", "0", "")
+
+
+def test_the_choice_of_compute_is_told_with_the_reasons_against_the_others():
+    choice = {
+        "profile": "ec2",
+        "asked": ["serverless", "ec2"],
+        "given": True,
+        "overrides": {"maximum_workers": 3},
+        "refused": [{"profile": "serverless", "reason": "quota"}],
+    }
+    assert report.choice_lines(choice) == [
+        "Profile ec2, by the run's configuration",
+        "Not serverless: quota",
+        "Instead of the profile's own: maximum_workers = 3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        (["a", "1"], ["a", "1"], None),
+        (["a", "1"], ["a", "2"], "t, line 1: '1' and '2'"),
+        (["a"], ["a", "2"], "t, line 1: 'nothing' and '2'"),
+        ([], [], None),
+    ],
+)
+def test_the_first_difference_of_two_tables_is_told(left, right, expected):
+    assert report.difference("t", left, right) == expected

@@ -91,8 +91,17 @@ def test_a_failure_is_told_by_its_first_error(client, monkeypatch):
     monkeypatch.setattr(demo, "DAG_ID", "trivial")
     assert run["state"] == "failed"
     assert demo.failure_text(client, run, tasks) == "maybe failed: ValueError: deliberate"
-    with pytest.raises(LocalAirflowError, match=r"^The run of 2013-01-17 has other settings"):
-        demo.start_run(client, "trivial", date(2013, 1, 17), {"fail": False}, print)
+
+
+def test_a_day_that_has_run_runs_again_with_other_settings(client):
+    first, _, _ = run_to_its_end(client, date(2013, 1, 18), {"fail": True})
+    again, tasks, said = run_to_its_end(client, date(2013, 1, 18), {"fail": False})
+    assert (first["dag_run_id"], first["state"], again["state"]) == (again["dag_run_id"], "failed", "success")
+    assert again["conf"] == {"fail": False}
+    assert [task.attempt for task in tasks] == [2, 2]
+    assert said[0].startswith("Reprocessing trivial for 2013-01-18 with {'fail': False}")
+    once_more, _, _ = run_to_its_end(client, date(2013, 1, 18), {"fail": True})
+    assert once_more["state"] == "failed"
 
 
 def test_a_dag_that_does_not_import_says_why(client):
