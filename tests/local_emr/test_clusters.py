@@ -290,6 +290,10 @@ def test_a_cluster_or_step_that_does_not_exist_is_not_valid(endpoint):
     ("change", "words"),
     [
         ({"ReleaseLabel": "7.10"}, "The supplied release label is invalid: 7.10."),
+        ({"ReleaseLabel": "emr-7.99.0"}, "The supplied release label is invalid: emr-7.99.0."),
+        ({"JobFlowRole": ""}, "InstanceProfile is required for creating cluster"),
+        ({"ServiceRole": " "}, "ServiceRole is required for creating cluster"),
+        ({"Instances": {"MasterInstanceType": "m5.xlrage"}}, "Instance type 'm5.xlrage' is not supported."),
         ({"Name": "a`b"}, "can't contain the characters"),
         ({"LogUri": "file:///tmp"}, "log URI file:///tmp is not valid"),
         ({"StepConcurrencyLevel": 257}, "from 1 to 256, not 257"),

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from local_emr.emr import lifecycle
 from local_emr.emr.lifecycle import End, Enter, ShutDown, Sleep, Start
+from local_emr.emr.releases import RELEASES, is_release
 from local_emr.emr.requests import new_cluster, new_steps
+from local_emr.emr.views import instances
 from tests.local_emr.scripted import FAILURE, KILLED, SUCCESS, step
 
 NOW = 1000.0
@@ -227,3 +229,34 @@ def _make(record, move, now):
         lifecycle.shut_down(record, move.code, move.message, now)
     elif isinstance(move, End):
         lifecycle.end(record, now)
+
+
+def test_instances_are_billed_from_their_launch_to_their_end_and_not_while_the_cluster_only_starts():
+    record = cluster(state="STARTING")
+    assert list(instances(record)) == []
+    lived = []
+    for seconds, state in [(30, "BOOTSTRAPPING"), (60, "RUNNING")]:
+        lifecycle.enter(record, state, "", NOW + seconds)
+        lived += [instance["Status"]["State"] for instance in instances(record)]
+    lifecycle.shut_down(record, "USER_REQUEST", "", NOW + 80)
+    lifecycle.end(record, NOW + 90)
+    (status,) = [instance["Status"] for instance in instances(record)]
+    assert [*lived, status["State"]] == ["BOOTSTRAPPING", "RUNNING", "TERMINATED"]
+    times = {"CreationDateTime": NOW + 30, "ReadyDateTime": NOW + 60, "EndDateTime": NOW + 90}
+    assert status["Timeline"] == times
+
+
+@pytest.mark.parametrize(
+    ("label", "there_is"),
+    [("emr-5.36.2", True), ("emr-7.14.0", True), ("emr-spark-8.0.0", True)]
+    + [
+        (label, False)
+        for label in ("emr-7.15.0", "emr-8.0.0", "emr-spark-7.0.0", "emr-7.1", "7.1.0", "emr-7.1.0-latest")
+    ],
+)
+def test_a_release_is_known_by_its_label(label, there_is):
+    assert is_release(label) == there_is
+
+
+def test_every_release_that_is_listed_is_one():
+    assert [label for label in RELEASES if not is_release(label)] == []
