@@ -6,14 +6,19 @@ would import and build again is loaded here, once.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import airflow.providers.amazon.aws.assets.s3
 import airflow.providers.amazon.aws.hooks.base_aws  # noqa: F401
 from airflow.plugins_manager import AirflowPlugin
 
 import emr_pipelines
+from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.quality import parse_ruleset
 
 parse_ruleset("Rules = [ RowCount > 0 ]", "the first one builds the grammar")
+with suppress(ConfigurationError):  # it is told where a DAG asks for the environment
+    emr_pipelines.current_environment()
 
 
 class EmrPipelinesPlugin(AirflowPlugin):
