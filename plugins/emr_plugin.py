@@ -13,12 +13,18 @@ import airflow.providers.amazon.aws.hooks.base_aws  # noqa: F401
 from airflow.plugins_manager import AirflowPlugin
 
 import emr_pipelines
+from emr_pipelines.environments import include_folder
 from emr_pipelines.errors import ConfigurationError
-from emr_pipelines.quality import parse_ruleset
+from emr_pipelines.operators import compile_ruleset
+from emr_pipelines.quality import RulesetError, parse_ruleset
 
 parse_ruleset("Rules = [ RowCount > 0 ]", "the first one builds the grammar")
-with suppress(ConfigurationError):  # it is told where a DAG asks for the environment
+# What is wrong is told where a DAG asks for it.
+with suppress(ConfigurationError):
     emr_pipelines.current_environment()
+for ruleset in include_folder().glob("quality/*.dqdl"):
+    with suppress(RulesetError, ValueError, OSError):
+        compile_ruleset(f"quality/{ruleset.name}")
 
 
 class EmrPipelinesPlugin(AirflowPlugin):

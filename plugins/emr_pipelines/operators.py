@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -254,7 +256,7 @@ class QualityCheckOperator(EmrJobOperator):
         )
         self.ruleset = ruleset
         _existing(ruleset, self.task_id)
-        _compile(ruleset)
+        compile_ruleset(ruleset)
 
     def code_paths(self) -> list[str]:
         """List the check's script and the ruleset."""
@@ -263,7 +265,7 @@ class QualityCheckOperator(EmrJobOperator):
     def artifact(self, path: str) -> Artifact:
         """Read the script, or compile the ruleset to the plan that the script evaluates."""
         if path == self.ruleset:
-            return Artifact(path, "plan.json", _compile(path).encode())
+            return Artifact(path, "plan.json", compile_ruleset(path).encode())
         return super().artifact(path)
 
     def prepare(self, run: Run, code: Mapping[str, str], key: Key) -> Job:
@@ -308,8 +310,17 @@ class QualityCheckOperator(EmrJobOperator):
         return f"s3://{run.environment.buckets.data}/quality-results/{run.lease.dag_id}/{key.id}.json"
 
 
-def _compile(ruleset: str) -> str:
+def compile_ruleset(ruleset: str) -> str:
+    """Compile a ``.dqdl`` file below ``include/`` to the plan that the check evaluates, once per process and change of the file.
+
+    :raises RulesetError: it cannot be run; the message says where and why.
+    """
     source = source_of(ruleset)
+    return _compile_once(source, source.stat().st_mtime_ns, ruleset)
+
+
+@lru_cache(maxsize=256)
+def _compile_once(source: Path, _changed: int, ruleset: str) -> str:
     return quality.compile_plan(quality.parse_ruleset(source.read_text(encoding="utf-8"), ruleset)).to_json()
 
 
