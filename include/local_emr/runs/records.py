@@ -7,7 +7,7 @@ import logging
 import secrets
 import string
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,7 +96,7 @@ class JobRun:
         self.attempts.append(Attempt(len(self.attempts) + 1, self.states.waiting[0], now, now, details))
 
     @classmethod
-    def read(cls, text: str) -> JobRun:
+    def read(cls, text: str) -> Self:
         """Return the record that `write` wrote. Raises ValueError, TypeError or KeyError for anything else."""
         fields = json.loads(text)
         attempts = [Attempt(**attempt) for attempt in fields.pop("attempts")]
@@ -134,16 +134,23 @@ class Records(Generic[Record]):
 
     def save(self, record: Record, *names: str) -> None:
         """Write the record where `names` fill the pattern's stars; a reader and a crash see the old one or the new one."""
-        path = self.folder / self.pattern.replace("*", "{}").format(*names)
+        path = self._path(*names)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.new")
         temporary.write_text(json.dumps(asdict(record)))  # type: ignore[call-overload]  # records are dataclasses
         temporary.replace(path)
 
+    def remove(self, *names: str) -> None:
+        """Forget the record that `save` wrote under these names."""
+        self._path(*names).unlink(missing_ok=True)
+
     def load(self) -> Iterator[Record]:
         """Yield all records, oldest first."""
         found = [self._read(path) for path in self.folder.glob(self.pattern)]
         yield from sorted((record for record in found if record is not None), key=lambda record: record.created)
+
+    def _path(self, *names: str) -> Path:
+        return self.folder / self.pattern.replace("*", "{}").format(*names)
 
     def _read(self, path: Path) -> Record | None:
         try:
