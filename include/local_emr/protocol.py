@@ -168,23 +168,6 @@ class JsonService(Service):
         return ServiceError("InternalFailure", message, status=500)
 
 
-def not_served(service_name: str) -> ControlPlane:
-    """Return a control plane that answers every operation of a service with a named error that is not retried."""
-    return _NotServed(service_name)
-
-
-class _NotServed:
-    def __init__(self, service_name: str) -> None:
-        self.service_name = service_name
-
-    def respond(self, request: Request, caller: Caller) -> Response:  # noqa: ARG002 - the same answer to everyone
-        message = f"This endpoint does not serve {self.service_name} yet"
-        return _reply(501, {"__type": "NotImplementedException", "message": message}, "NotImplementedException")
-
-    def close(self) -> None:
-        pass
-
-
 def _reply(status: int, body: Answer, error: str | None = None) -> Response:
     return reply(status, body, error, content_type="application/x-amz-json-1.1")
 

@@ -64,20 +64,6 @@ def test_an_operation_that_is_not_implemented_says_so_and_is_not_retried(endpoin
     }
 
 
-@pytest.mark.parametrize(
-    ("service", "operation", "words"),
-    [
-        ("emr-containers", "list_virtual_clusters", "EMR on EKS"),
-        ("emr-serverless", "list_applications", "EMR Serverless"),
-    ],
-)
-def test_a_service_that_is_not_served_says_so(endpoint, service, operation, words):
-    with pytest.raises(ClientError) as raised:
-        getattr(endpoint.client(service), operation)()
-    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
-    assert words in raised.value.response["Error"]["Message"]
-
-
 def test_other_services_are_moto(endpoint):
     assert endpoint.client("sts").get_caller_identity()["Account"] == "123456789012"
 

@@ -56,6 +56,12 @@ class Engine:
             if self._java is None:
                 self._java = self._cache.java()
 
+    def java(self) -> Java:
+        """Return the JVM that steps run on, for what is no step; see `prepare` for what it takes and raises."""
+        self.prepare()
+        assert self._java is not None  # noqa: S101 - prepare has just made it
+        return self._java
+
     def start(
         self,
         step: Step,
@@ -110,9 +116,7 @@ class Engine:
         """Raise FileNotFoundError for a script or jar that is not there, ValueError for an impossible setting."""
         place = self._place(folder / "work", cluster)
         _bring_files(command, place)
-        self.prepare()
-        assert self._java is not None  # noqa: S101 - prepare has just made it
-        launched = launch(command, self._java, place, environment, spark_defaults)
+        launched = launch(command, self.java(), place, environment, spark_defaults)
         for note in launched.notes:
             controller.say(f"INFO {note}")
         if isinstance(command, SparkCommand) and command.uses_metastore:
@@ -171,10 +175,8 @@ class Engine:
             return self._metastores[cluster]
 
     def _metastore_command(self, cluster: Path, arguments: list[str]) -> list[str]:
-        self.prepare()
-        assert self._java is not None  # noqa: S101 - prepare has just made it
         main_class, *rest = arguments
-        return self._java.command(
+        return self.java().command(
             main_class, rest, hdfs=cluster / "hdfs", temporary=cluster / "tmp", memory_mb=MEMORY_MB
         )
 

@@ -1,0 +1,132 @@
+"""An application at work: does what `lifecycle` decides."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from local_emr.runs import Decide, JobQueue, Sleep, Stop, Work
+from local_emr.runs.requests import environment_of
+from local_emr.serverless import drivers, lifecycle
+from local_emr.serverless.lifecycle import CancelRun, EnterApplication, EnterRun, Idle, StartRun
+from local_emr.serverless.records import Application, ServerlessJobRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from local_emr.engine import Outcome
+    from local_emr.runs import Machine, Records
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "emr-serverless"
+
+
+class Faults(Protocol):
+    """Refuses compute on purpose; see `local_emr.faults`."""
+
+    def capacity_refused(self, service: str, name: str) -> bool:
+        """Say whether the compute that `service` is about to start under `name` cannot be had."""
+
+
+class EventLogs(Protocol):
+    """Where Spark's event logs go; see `local_emr.history`."""
+
+    def folder(self, name: str) -> Path:
+        """Return the folder for the event logs of what is called `name`."""
+
+
+class ApplicationQueue(JobQueue[Application, ServerlessJobRun, lifecycle.Move]):
+    """An application and its job runs."""
+
+    def __init__(  # noqa: PLR0913 - each is a part of its own
+        self,
+        application: Application,
+        runs: Iterable[ServerlessJobRun],
+        machine: Machine,
+        *,
+        applications: Records[Application],
+        job_runs: Records[ServerlessJobRun],
+        faults: Faults,
+        event_logs: EventLogs,
+    ) -> None:
+        super().__init__(application, runs, machine)
+        self._applications = applications
+        self._job_runs = job_runs
+        self._faults = faults
+        self._event_logs = event_logs
+
+    @property
+    def folder(self) -> Path:
+        """The folder of what lives as long as the application: tables, and its job runs' HDFS."""
+        return self._applications.folder / self.owner.id
+
+    def save_owner(self) -> None:
+        """Write the application's record."""
+        self._applications.save(self.owner, self.owner.id)
+
+    def save_run(self, run: ServerlessJobRun) -> None:
+        """Write a job run's record."""
+        self._job_runs.save(run, self.owner.id, run.id)
+
+    def next_move(self, view: Decide[Application, ServerlessJobRun]) -> lifecycle.Move | Sleep | Stop:
+        """Say what to do next."""
+        return lifecycle.next_move(view, self.machine.boot_seconds)
+
+    def make(self, move: lifecycle.Move) -> None:
+        """Do what was decided."""
+        match move:
+            case EnterApplication("STARTED") if self._faults.capacity_refused(SERVICE, self.owner.name):
+                self._refuse()
+            case EnterApplication(state, details):
+                self.owner.enter(state, self.now(), details)
+                if state in {"STOPPED", "TERMINATED"}:
+                    self._release()
+            case Idle(since):
+                self.owner.idle_since = since
+            case EnterRun(run_id, state, details):
+                lifecycle.enter(self.runs[run_id], state, self.now(), details)
+            case StartRun(run_id):
+                self._start(self.runs[run_id])
+            case CancelRun(run_id, details):
+                lifecycle.cancel(self.runs[run_id], self.now(), details)
+                self.end_process(self.runs[run_id])
+
+    def settle(self, run: ServerlessJobRun, outcome: Outcome) -> None:
+        """Record how the run's attempt ended."""
+        lifecycle.settle(run, outcome, self.now())
+
+    def _refuse(self) -> None:
+        """Leave the application as it was before its start, and its job runs without capacity."""
+        self.owner.enter(self.owner.rested, self.now(), lifecycle.NO_CAPACITY)
+        for run in self.live():
+            lifecycle.enter(run, "FAILED", self.now(), lifecycle.NO_CAPACITY)
+
+    def _start(self, run: ServerlessJobRun) -> None:
+        lifecycle.enter(run, "RUNNING", self.now())
+        configurations = drivers.configurations_of(self.owner, run.request)
+        events = self._event_logs.folder(event_log_name(run, run.attempt.number))
+        self.execute(
+            run,
+            Work(
+                drivers.step_of(run.request["jobDriver"]),
+                folder=self.machine.data / "jobs" / run.id / str(run.attempt.number),
+                cluster=self.folder,
+                environment=environment_of(run.region, configurations),
+                spark_defaults={"spark.eventLog.dir": events.as_uri(), **drivers.defaults_of(configurations)},
+                logs=drivers.logs_of(self.owner, run),
+            ),
+        )
+
+    def _release(self) -> None:
+        """End what serves the application beside its job runs; its tables stay."""
+        try:
+            self.machine.engine.release(self.folder)
+        except Exception:
+            logger.exception("what served application %s could not be ended", self.owner.id)
+
+
+def event_log_name(run: ServerlessJobRun, attempt: int) -> str:
+    """Return the name of an attempt's event logs."""
+    return f"{run.id}-{attempt}"
