@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)  # noqa: T201  # a command speaks through its streams
         return 1
     print(  # noqa: T201  # likewise
-        f"{seeded.objects:,} objects, {seeded.rows:,} rows at s3://{options.bucket}/{PREFIX} "
+        f"{seeded.objects:,} object{'' if seeded.objects == 1 else 's'}, {seeded.rows:,} rows at s3://{options.bucket}/{PREFIX} "
         f"({seeded.written:,} written, {seeded.objects - seeded.written:,} there already)"
     )
     return 0
