@@ -1,7 +1,8 @@
 """A scripted engine and a clock that stands still: the control plane is what is tested, not Spark and not time.
 
-A step's first argument says how it ends: "succeed", "fail", or "hold" until the test lets it go or cancels it; a
-step that is to "start late" takes until the test says so to start, and then holds.
+A step's first argument, or a job's entry point, says how it ends: "succeed", "fail", or "hold" (under the name that
+follows) until the test lets it go or cancels it; what is to "start late" takes until the test says so to start, and
+then holds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from local_emr.engine import Step
 
 DEADLINE = 60.0
+
+SCRIPTS = ("succeed", "fail", "hold", "raise", "start late")
 
 SUCCESS = Outcome(succeeded=True, exit_code=0)
 FAILURE = Outcome(succeeded=False, exit_code=1, reason="Unknown Error.", message="ValueError: no such carrier")
@@ -59,20 +62,20 @@ class ScriptedEngine:
         pass
 
     def start(self, step, *, folder, cluster, environment, spark_defaults) -> ScriptedStep:
-        script = step.args[0]
+        script, name = _script_of(step)
         if script == "raise":
             raise OSError("the disk is full")
         if script == "start late":
             self.starting.set()
             assert self.may_start.wait(DEADLINE)
         folder.mkdir(parents=True)
-        for name in ("controller", "stdout", "stderr"):
-            (folder / name).write_text(f"{name} of {script}")
+        for log in ("controller", "stdout", "stderr"):
+            (folder / log).write_text(f"{log} of {script}")
         self.started.append(step)
         self.environments.append((environment, spark_defaults))
         running = ScriptedStep({"succeed": SUCCESS, "fail": FAILURE}.get(script))
         if script == "hold":
-            self.held[step.args[1]] = running
+            self.held[name] = running
         return running
 
     def release(self, cluster: Path) -> None:
@@ -82,6 +85,12 @@ class ScriptedEngine:
         self.closed = True
         for step in self.held.values():
             step.cancel()
+
+
+def _script_of(step: Step) -> tuple[str, str]:
+    """Return what the step's arguments say, and the name after it."""
+    number = next((number for number, word in enumerate(step.args) if word in SCRIPTS), 0)
+    return step.args[number], (*step.args, "")[number + 1]
 
 
 class ManualClock:
