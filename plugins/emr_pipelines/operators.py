@@ -21,7 +21,7 @@ from emr_pipelines.links import JOB_LINKS, show_links
 from emr_pipelines.membership import Run, membership_of
 from emr_pipelines.targets.base import Compute, JobRun, Logs
 from emr_pipelines.targets.once import LISTING_LAG
-from emr_pipelines.targets.states import Fault, JobState, Phase, RunState
+from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 from emr_pipelines.watching import JobRunTrigger, job_state_of, target_of, wait_briefly
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class EmrJobOperator(BaseOperator):
             target_of(where).cancel(where, job_run)
             raise JobDeadlineError(
                 f"Job run {job_run} ran longer than this task's execution_timeout of {self.execution_timeout} and was cancelled.\n"
-                f"{where.id} runs until release. {self._retry(context)}"
+                f"{_still(where, target_of(where).state(where))} {self._retry(context)}"
             )
         if "error" in event:
             raise JobError(
@@ -211,12 +211,7 @@ class EmrJobOperator(BaseOperator):
         cause = failures.cause_in(logs.streams) or state.reason or f"The job run ended {state.state} and gave no reason"
         for line in (cause, *_tails(logs)):
             self.log.error("%s", line)
-        still = target_of(compute).state(compute)
-        alive = (
-            f"{compute.id} still runs and costs until release."
-            if still.phase is not Phase.ENDED
-            else f"{compute.id} has ended: {still.reason}."
-        )
+        alive = _still(compute, target_of(compute).state(compute))
         fault = f" (fault of: {state.fault})" if state.fault else ""
         run = f"Job run {job_run} on {compute.id} ended as {state.state}{fault}."
         kind = JobCapacityError if state.fault is Fault.CAPACITY else JobError
@@ -330,6 +325,15 @@ def _existing(path: str, task_id: str) -> None:
         source_of(path)
     except ConfigurationError as error:
         raise ConfigurationError(f"Task {task_id!r}: {error}") from None
+
+
+def _still(compute: Compute, state: ComputeState) -> str:
+    """Say what still runs and costs."""
+    if state.phase is Phase.ENDED:
+        return f"{compute.id} has ended: {state.reason}."
+    if compute.owner == "profile":
+        return f"{compute.id} is shared and stays; nothing else of this job run is left."
+    return f"{compute.id} still runs and costs until release."
 
 
 def _standing_of(state: JobState) -> Standing:

@@ -35,6 +35,11 @@ def live_clusters(client_of) -> list[str]:
     return [cluster["Id"] for cluster in client_of("emr").list_clusters(ClusterStates=states)["Clusters"]]
 
 
+def live_applications(client_of) -> list[str]:
+    states = ["CREATING", "STARTING", "STARTED"]
+    return [one["id"] for one in client_of("emr-serverless").list_applications(states=states)["applications"]]
+
+
 def states(rest, dag_id: str, run_id: str) -> dict[str, str]:
     return {task["task_id"]: task["state"] for task in rest.task_instances(dag_id, run_id)}
 
@@ -48,7 +53,7 @@ def one_day(rest):
     """A run of one day, triggered as a person triggers it."""
     rest.unpause(DAG_ID)
     day = datetime(2013, 1, 15, tzinfo=UTC)
-    rest.trigger(DAG_ID, "one-day", logical_date=day, start=day, end=day + timedelta(days=1))
+    rest.trigger(DAG_ID, "one-day", logical_date=day, start=day, end=day + timedelta(days=1), conf={"target": "ec2"})
     assert ended_run(rest, DAG_ID, "one-day")["state"] == "success"
     return "one-day"
 
@@ -123,7 +128,27 @@ def test_a_schedule_catches_up_with_two_days(rest, client_of):
     assert live_clusters(client_of) == []
 
 
-def test_a_backfill_of_three_days_through_the_rest_api(rest, client_of):
+def test_a_day_runs_on_serverless_applications_of_its_own_that_are_gone_afterwards(rest, client_of):
+    rest.unpause(DAG_ID)
+    day = datetime(2013, 2, 10, tzinfo=UTC)
+    conf = {"target": "serverless"}
+    rest.trigger(DAG_ID, "serverless", logical_date=day, start=day, end=day + timedelta(days=1), conf=conf)
+    assert ended_run(rest, DAG_ID, "serverless")["state"] == "success"
+    acquired = rest.xcom(DAG_ID, "serverless", "emr.acquire")
+    assert acquired["compute"]["target"] == "serverless"
+    assert sorted(acquired["compute"]["parts"]) == ["hive", "spark"]
+    ran = {task: rest.xcom(DAG_ID, "serverless", f"emr.{task}")["job_run"] for task in ("clean", "carriers", "check")}
+    parts = acquired["compute"]["parts"]
+    assert {task: run.split("/")[0] for task, run in ran.items()} == {
+        "clean": parts["spark"],
+        "carriers": parts["hive"],
+        "check": parts["spark"],
+    }
+    assert_equals_pandas(client_of, "2013-02-10")
+    assert live_applications(client_of) == []
+
+
+def test_a_backfill_of_three_days_through_the_rest_api_runs_on_the_target_that_it_was_given(rest, client_of):
     rest.unpause(DAG_ID)
     rest.post(
         "backfills",
@@ -134,12 +159,20 @@ def test_a_backfill_of_three_days_through_the_rest_api(rest, client_of):
             "max_active_runs": 2,
             "reprocess_behavior": "none",
             "run_on_latest_version": True,
+            "dag_run_conf": {"target": "eks"},
         },
     )
+    virtual_clusters = set()
     for date in ("2013-03-01", "2013-03-02", "2013-03-03"):
         run = run_for(rest, DAG_ID, date)
         assert ended_run(rest, DAG_ID, run)["state"] == "success"
+        compute = rest.xcom(DAG_ID, run, "emr.acquire")["compute"]
+        listed = client_of("emr-containers").list_job_runs(virtualClusterId=compute["id"])["jobRuns"]
+        mine = [one["state"] for one in listed if one["name"].startswith(compute["lease"])]
+        assert mine == ["COMPLETED"] * 3
         assert_equals_pandas(client_of, date)
+        virtual_clusters.add(compute["id"])
+    assert len(virtual_clusters) == 1
     assert live_clusters(client_of) == []
 
 

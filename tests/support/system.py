@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import boto3
 import pytest
@@ -31,6 +33,30 @@ def catchup_dag() -> str:
         assert shipped in text
         text = text.replace(shipped, changed)
     return text
+
+
+PROFILES = """
+  ec2-one-at-a-time:
+    extends: ec2
+    max_concurrent: 1
+"""
+SAYS_HELLO = """\
+from pyspark.sql import SparkSession
+
+spark = SparkSession.builder.getOrCreate()
+print("hello", spark.range(3).count())
+spark.stop()
+"""
+
+
+def include_folder(home: Path) -> Path:
+    """What pipelines are made of, as it is shipped, with profiles and a job for the tests' own DAGs besides."""
+    for name in ("jobs", "hive", "quality", "compute"):
+        shutil.copytree(ROOT / "include" / name, home / name)
+    (home / "jobs" / "says_hello.py").write_text(SAYS_HELLO)
+    local = home / "compute" / "local.yaml"
+    local.write_text(local.read_text() + PROFILES)
+    return home
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +93,9 @@ def airflow(endpoint, client_of, tmp_path_factory):
     dags = tmp_path_factory.mktemp("dags")
     (dags / "flights_catchup.py").write_text(catchup_dag())
     extra = [dags, ROOT / "tests" / "pipelines" / "dags"]
-    with running_airflow(tmp_path_factory.mktemp("airflow"), endpoint_url=endpoint, extra_dags=extra) as airflow:
+    environment = {"EMR_PIPELINES_INCLUDE": str(include_folder(tmp_path_factory.mktemp("include")))}
+    home = tmp_path_factory.mktemp("airflow")
+    with running_airflow(home, endpoint_url=endpoint, extra_dags=extra, environment=environment) as airflow:
         yield airflow
 
 
