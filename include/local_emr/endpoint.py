@@ -8,16 +8,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from local_emr import storage
-from local_emr.emr import ElasticMapReduce, SystemClock
+from local_emr.clock import SystemClock
+from local_emr.eks import EmrContainers
+from local_emr.emr import ElasticMapReduce
 from local_emr.faults import Faults
-from local_emr.protocol import JsonService, not_served
+from local_emr.history import History
+from local_emr.protocol import JsonService
+from local_emr.rest import RestJsonService
+from local_emr.runs import Machine
 from local_emr.server import Router, bind, moto
+from local_emr.serverless import EmrServerless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from local_emr.emr import Clock
+    from local_emr.clock import Clock
     from local_emr.engine import Engine
 
 
@@ -50,14 +56,16 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
         url = f"http://{_reachable(host)}:{server.port}"
         storage.install(data / "s3")
         faults = Faults()
-        clusters = ElasticMapReduce(
-            data, engine(data, url), boot_seconds=boot_seconds, clock=clock or SystemClock(), faults=faults
-        )
+        machine = Machine(data, engine(data, url), clock or SystemClock(), boot_seconds)
+        history = History(data, machine.engine)
+        clusters = ElasticMapReduce(data, machine.engine, boot_seconds=boot_seconds, clock=machine.clock, faults=faults)
         router = Router(
             {
                 "elasticmapreduce": JsonService("emr", clusters),
-                "emr-containers": not_served("Amazon EMR on EKS"),
-                "emr-serverless": not_served("Amazon EMR Serverless"),
+                "emr-containers": RestJsonService("emr-containers", EmrContainers(machine, faults)),
+                "emr-serverless": RestJsonService(
+                    "emr-serverless", EmrServerless(machine, faults=faults, history=history)
+                ),
             },
             moto(),
             faults,
@@ -72,6 +80,8 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
             server.server_close()
             thread.join()
             router.close()
+            history.close()
+            machine.engine.close()
 
 
 def _reachable(host: str) -> str:

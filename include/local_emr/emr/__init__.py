@@ -1,6 +1,5 @@
 """EMR on EC2: clusters and steps, as the service elasticmapreduce answers for them."""
 
-from local_emr.emr.clock import Clock, SystemClock
 from local_emr.emr.service import ElasticMapReduce
 
-__all__ = ["Clock", "ElasticMapReduce", "SystemClock"]
+__all__ = ["ElasticMapReduce"]

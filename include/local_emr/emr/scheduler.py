@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from local_emr.emr.clock import Clock
+    from local_emr.clock import Clock
     from local_emr.emr.records import ClusterRecord, Records, StepRecord
     from local_emr.engine import Engine, RunningStep
     from local_emr.faults import Faults

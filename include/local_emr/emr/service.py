@@ -6,8 +6,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from local_emr.clock import SystemClock
 from local_emr.emr import lifecycle, requests, views
-from local_emr.emr.clock import SystemClock
 from local_emr.emr.records import NOT_OPEN, ClusterRecord, Records, StepRecord
 from local_emr.emr.releases import RELEASES
 from local_emr.emr.scheduler import Cluster, Machine
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from local_emr.emr.clock import Clock
+    from local_emr.clock import Clock
     from local_emr.engine import Engine
     from local_emr.protocol import Answer, Caller
 
@@ -55,10 +55,9 @@ class ElasticMapReduce:
             self._clusters[record.id] = Cluster(record, self.machine)
 
     def close(self) -> None:
-        """End what runs. The clusters' records keep their last state; the next start calls them lost."""
+        """Make no more moves. The clusters' records keep their last state; the next start calls them lost."""
         for cluster in list(self._clusters.values()):
             cluster.close()
-        self.machine.engine.close()
 
     # Clusters
 
