@@ -20,7 +20,7 @@ from werkzeug.wrappers import Request, Response
 
 from local_emr import __version__
 from local_emr.faults import ERROR, LOSE_ANSWER, THROTTLE, Faults, InvalidFaultError, fault_of
-from local_emr.protocol import Caller, ControlPlane, Service, ServiceError
+from local_emr.protocol import Caller, Service, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,7 +49,7 @@ class Router:
     """The WSGI application of the endpoint. `faults` strike what they are armed for."""
 
     def __init__(
-        self, control_planes: Mapping[str, ControlPlane], fallback: WSGIApplication, faults: Faults | None = None
+        self, control_planes: Mapping[str, Service], fallback: WSGIApplication, faults: Faults | None = None
     ) -> None:
         self.control_planes = control_planes
         self.fallback = fallback
@@ -73,21 +73,21 @@ class Router:
         if request.path == FAULTS:
             return side_door(request, self.faults)
         scope = credential_scope(request.headers.get("Authorization", ""), request.args.get("X-Amz-Credential", ""))
-        return self.fallback if scope is None else self._struck(request, scope)
+        return self.fallback if scope is None else self._signed(request, scope)
 
-    def _struck(self, request: Request, scope: Scope) -> WSGIApplication:
-        """Answer a signed request, as far as no fault strikes it."""
+    def _signed(self, request: Request, scope: Scope) -> WSGIApplication:
+        """Answer a request to a service, as far as no fault strikes it."""
         control_plane = self.control_planes.get(scope.service)
         fault = self.faults.strike(scope.service, _operation(control_plane, request), _text(control_plane, request))
-        if fault is not None and fault != LOSE_ANSWER:
+        if fault in _ERRORS:
             return refusal(control_plane, scope.service, fault)
         answer = self.fallback if control_plane is None else control_plane.respond(request, Caller(scope.region))
         return _lost(answer) if fault == LOSE_ANSWER else answer
 
 
-def _operation(control_plane: ControlPlane | None, request: Request) -> str | None:
+def _operation(control_plane: Service | None, request: Request) -> str | None:
     """Return the operation that a request asks for, as far as it can be told."""
-    if not isinstance(control_plane, Service):
+    if control_plane is None:
         return None
     try:
         return control_plane.operation_of(request)
@@ -95,19 +95,19 @@ def _operation(control_plane: ControlPlane | None, request: Request) -> str | No
         return None
 
 
-def _text(control_plane: ControlPlane | None, request: Request) -> str:
+def _text(control_plane: Service | None, request: Request) -> str:
     """Return what a fault's `name_contains` is looked for in; moto reads a body that it gets for itself."""
     body = "" if control_plane is None else request.get_data(as_text=True)
     return f"{request.full_path}\n{body}"
 
 
-def refusal(control_plane: ControlPlane | None, service: str, fault: str) -> Response:
+def refusal(control_plane: Service | None, service: str, fault: str) -> Response:
     """Return the error by which a service says that it is called too often (THROTTLE) or that it failed (ERROR).
 
     Sources: "Common Errors" in the API references of EMR, EMR Serverless and EMR on EKS; "Error responses" in S3's.
     """
     error = (_S3_ERRORS if service == "s3" else _ERRORS)[fault]
-    if isinstance(control_plane, Service):
+    if control_plane is not None:
         return control_plane.refuse(error)
     body = f"<Error><Code>{error.code}</Code><Message>{error.message}</Message></Error>"
     if service == "s3":

@@ -7,14 +7,17 @@ import urllib.error
 import urllib.request
 from dataclasses import replace
 
+import boto3
 import pytest
+from botocore import xform_name
+from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import create_environ
 from werkzeug.wrappers import Request
 
-from local_emr.faults import FAULTS, REFUSE_CAPACITY, Fault, Faults, InvalidFaultError, fault_of
+from local_emr.faults import EMR_SERVICES, FAULTS, REFUSE_CAPACITY, Fault, Faults, InvalidFaultError, fault_of
 from local_emr.server import side_door
 from tests.local_emr.asking import cluster_of, create, refusal, state_of
 from tests.local_emr.scripted import eventually, step
@@ -162,16 +165,40 @@ OFTEN, FAILED = (400, "ThrottlingException", "Rate exceeded"), (500, "InternalSe
 
 @pytest.mark.parametrize(("fault", "expected"), [("throttle", OFTEN), ("error", FAILED)])
 @pytest.mark.parametrize(
-    ("client", "service", "operation"),
-    [("emr", "elasticmapreduce", "list_clusters"), ("sts", "sts", "get_caller_identity"), ("glue", "glue", "get_tags")],
+    ("service", "operation"),
+    [
+        ("elasticmapreduce", "ListClusters"),
+        ("emr-containers", "ListVirtualClusters"),
+        ("emr-serverless", "ListApplications"),
+        ("sts", "GetCallerIdentity"),
+        ("glue", "GetDatabases"),
+    ],
 )
-def test_a_struck_call_gets_the_services_own_error(endpoint, client, service, operation, fault, expected):  # noqa: PLR0913, PLR0917 - a table
-    arm(endpoint, fault, service, operation="ListClusters" if client == "emr" else None)
+def test_a_struck_call_gets_the_services_own_error(endpoint, service, operation, fault, expected):
+    emr = service in EMR_SERVICES
+    arm(endpoint, fault, service, operation=operation if emr else None)
+    call = getattr(endpoint.client(EMR_SERVICES.get(service, service)), xform_name(operation))
     with pytest.raises(ClientError) as raised:
-        getattr(endpoint.client(client), operation)(**({"ResourceArn": "a"} if client == "glue" else {}))
+        call()
     answer = raised.value.response
     error = answer["Error"]
     assert (answer["ResponseMetadata"]["HTTPStatusCode"], error["Code"], error["Message"]) == expected
+    call()
+
+
+def test_the_service_is_asked_again_by_a_client_that_retries(endpoint):
+    arm(endpoint, "throttle", "emr-containers")
+    config = Config(retries={"mode": "standard", "total_max_attempts": 2})
+    patient = boto3.client(
+        "emr-containers",
+        endpoint_url=endpoint.url,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        config=config,
+    )
+    answer = patient.list_virtual_clusters()
+    assert (answer["virtualClusters"], answer["ResponseMetadata"]["RetryAttempts"]) == ([], 1)
 
 
 def test_s3_is_struck_in_its_own_words_and_by_its_path(endpoint):
