@@ -165,7 +165,7 @@ def _advance(
     if run.state == "PENDING":
         return EnterRun(run.id, "SCHEDULED")
     if refusal := run.problem or too_large(application, run):
-        return EnterRun(run.id, "FAILED", details_of(refusal))
+        return EnterRun(run.id, "FAILED", one_line(refusal))
     taken = sum((other.capacity for other in running if other.holds_workers), Capacity())
     return Sleep() if exceeded(taken + run.capacity, application.settings.get("maximumCapacity")) else StartRun(run.id)
 
@@ -234,15 +234,16 @@ def _is_tried_again(run: ServerlessJobRun, now: float) -> bool:
 
 def failure(outcome: Outcome) -> str:
     """Return the stateDetails of an attempt that failed, as AWS words them."""
-    said = [part for part in (outcome.reason, outcome.message) if part and part != "Unknown Error."]
-    return details_of(": ".join(said) if outcome.exit_code is None else (outcome.message or ""), outcome.exit_code)
-
-
-def details_of(exception: str, exit_code: int | None = 1) -> str:
-    """Return the stateDetails of a job run that failed with `exception`, in one line and as long as they may be."""
+    if outcome.exit_code is None:
+        said = (part for part in (outcome.reason, outcome.message) if part and part != "Unknown Error.")
+        return one_line(f"Job failed. {': '.join(said)}")
     where = "Job failed, please check complete logs in configured logging destination."
-    text = f"{where} ExitCode: {1 if exit_code is None else exit_code}. Last few exceptions: {exception}"
-    return re.sub(r"\s+", " ", text).strip()[:LONGEST_DETAILS]
+    return one_line(f"{where} ExitCode: {outcome.exit_code}. Last few exceptions: {outcome.message}")
+
+
+def one_line(details: str) -> str:
+    """Return `details` as stateDetails can hold them."""
+    return re.sub(r"\s+", " ", details).strip()[:LONGEST_DETAILS]
 
 
 def lose(application: Application, now: float) -> None:
