@@ -77,9 +77,13 @@ class SparkJob(_Specification):
 
 
 class SparkSqlJob(_Specification):
-    """A file of Spark SQL; ``${name}`` in it is replaced by the variable of that name."""
+    """A file of Spark SQL; ``${name}`` in it is replaced by the variable of that name.
+
+    Where a service has no Spark SQL of its own, ``runner`` runs it.
+    """
 
     engine: ClassVar[Engine] = "spark"
+    runner: ClassVar[str] = "jobs/spark_sql.py"
     kind: Literal["spark_sql"] = "spark_sql"
     script: str = Field(min_length=1)
     variables: dict[str, str] = {}
@@ -91,8 +95,8 @@ class SparkSqlJob(_Specification):
         return self
 
     def code(self) -> tuple[str, ...]:
-        """Return the script."""
-        return (self.script,)
+        """Return the script and what runs it."""
+        return (self.script, self.runner)
 
 
 class HiveJob(_Specification):

@@ -13,6 +13,8 @@ from emr_pipelines.targets.profile import Profile
 
 REGISTRY = {
     "ec2": "emr_pipelines.targets.ec2:Ec2",
+    "eks": "emr_pipelines.targets.eks:Eks",
+    "serverless": "emr_pipelines.targets.serverless:Serverless",
 }
 """Class by name of target, as ``module:class``."""
 

@@ -14,14 +14,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from emr_pipelines.errors import ComputeError, ComputeReleasedError, ComputeUnavailableError
+from emr_pipelines.errors import ComputeError, ComputeReleasedError
 from emr_pipelines.jobs import CommandJob, Engine, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key, Lease, prefix_of
 from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Usage
 from emr_pipelines.targets.ec2_profile import Ec2Profile
-from emr_pipelines.targets.once import Effect, effect_of, send_once
-from emr_pipelines.targets.profile import PROFILE_TAG
-from emr_pipelines.targets.s3_logs import bucket_and_key, log_tail
+from emr_pipelines.targets.job_runs import settings, spark_options
+from emr_pipelines.targets.once import send_once
+from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG
+from emr_pipelines.targets.refusals import refused
+from emr_pipelines.targets.s3_logs import console_of, log_tail
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
 _LIVE_CLUSTERS = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
@@ -57,7 +59,6 @@ _FAULTS = {
     "STEP_FAILURE": Fault.JOB,
 }
 _CAPACITY_CODE = re.compile(r"CAPACITY|SPOT|INSUFFICIENT|LIMIT_EXCEEDED")
-_SHORTAGE = re.compile(r"LimitExceeded|limit exceeded|quota|capacity", re.IGNORECASE)
 _LEASED_NAME = re.compile(r"[0-9a-f]{16}-")
 _STREAMS = ("stdout", "stderr", "controller")
 
@@ -91,10 +92,7 @@ class Ec2:
                     lambda: self._clients.once("emr").run_job_flow(**request)["JobFlowId"], lambda: self._oldest(lease)
                 )
             except ClientError as error:
-                kind = ComputeUnavailableError if _is_shortage(error) else ComputeError
-                raise kind(
-                    _refusal(error, f"profile {self._profile.name!r} got no cluster", "Nothing runs.")
-                ) from error
+                raise refused(error, f"profile {self._profile.name!r} got no cluster", "Nothing runs.") from error
         clusters = self.lookup(lease)
         if not clusters:
             raise ComputeError(
@@ -115,8 +113,8 @@ class Ec2:
         owned = []
         for cluster in leased:
             tags = {tag["Key"]: tag["Value"] for tag in self._describe(cluster["Id"]).get("Tags", [])}
-            if tags.get("emr-pipelines:deployment") == deployment:
-                compute = self._compute(cluster["Id"], tags["emr-pipelines:lease"])
+            if tags.get(DEPLOYMENT_TAG) == deployment:
+                compute = self._compute(cluster["Id"], tags[LEASE_TAG])
                 owned.append(replace(compute, profile=tags.get(PROFILE_TAG, compute.profile)))
         return owned
 
@@ -153,8 +151,8 @@ class Ec2:
                     f"Cluster {compute.id} takes no more steps: it is {state.reason}. This step was not started. "
                     "Clear the task again with 'Only failed' off, so that compute is acquired anew."
                 ) from error
-            raise ComputeError(
-                _refusal(error, f"cluster {compute.id} refused the step", f"Cluster {compute.id} still runs.")
+            raise refused(
+                error, f"cluster {compute.id} refused the step", f"Cluster {compute.id} still runs."
             ) from error
         kept, *twins = self._steps_named(compute, key)
         for twin in twins:
@@ -208,17 +206,14 @@ class Ec2:
 
     def links(self, compute: Compute, run: str | None) -> dict[str, str]:
         """Return the EMR and S3 consoles' pages, or the local endpoint's own addresses."""
-        logs = f"{self._profile.log_uri.rstrip('/')}/{compute.id}/" + (f"steps/{run}/" if run else "")
-        bucket, prefix = bucket_and_key(logs)
-        endpoint = str(self._emr.meta.endpoint_url)
-        if "amazonaws.com" not in endpoint:
-            listing = f"{endpoint}/{bucket}?prefix={prefix}"
-            return {"compute": f"{endpoint}/{bucket}?prefix={prefix.split('steps/')[0]}", "logs": listing}
-        region = self._profile.region
-        return {
-            "compute": f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/clusterDetails/{compute.id}",
-            "logs": f"https://{region}.console.aws.amazon.com/s3/buckets/{bucket}?region={region}&prefix={prefix}",
-        }
+        endpoint, region = str(self._emr.meta.endpoint_url), self._profile.region
+        base = f"{self._profile.log_uri.rstrip('/')}/{compute.id}/"
+        links = {"compute": console_of(endpoint, region, base)}
+        if "amazonaws.com" in endpoint:
+            links["compute"] = (
+                f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/clusterDetails/{compute.id}"
+            )
+        return links | {"logs": console_of(endpoint, region, f"{base}steps/{run}/" if run else base)}
 
     def usage(self, compute: Compute, runs: Iterable[str]) -> Usage:
         """Add up the hours of the cluster's instances; steps share them."""
@@ -279,29 +274,16 @@ def step_request(job: Job, code: Mapping[str, str], name: str, profile: Ec2Profi
 def _command(job: Job, code: Mapping[str, str], profile: Ec2Profile) -> list[str]:
     match job:
         case SparkJob():
-            return _spark_submit(job, code, profile)
+            options = ["--deploy-mode", profile.deploy_mode, *spark_options(job, code, {})]
+            return ["spark-submit", *options, code[job.script], *job.args]
         case SparkSqlJob():
-            settings = [word for name, value in job.conf.items() for word in ("--conf", f"{name}={value}")]
-            variables = [word for name, value in job.variables.items() for word in ("--hivevar", f"{name}={value}")]
-            return ["spark-sql", *settings, *variables, "-f", code[job.script]]
+            words = settings("--conf", job.conf) + settings("--hivevar", job.variables)
+            return ["spark-sql", *words, "-f", code[job.script]]
         case HiveJob():
-            settings = [word for name, value in job.conf.items() for word in ("-hiveconf", f"{name}={value}")]
-            variables = [word for name, value in job.variables.items() for word in ("-d", f"{name}={value}")]
-            return ["hive-script", "--run-hive-script", "--args", "-f", code[job.script], *variables, *settings]
+            words = settings("-d", job.variables) + settings("-hiveconf", job.conf)
+            return ["hive-script", "--run-hive-script", "--args", "-f", code[job.script], *words]
         case CommandJob():
             return list(job.command)
-
-
-def _spark_submit(job: SparkJob, code: Mapping[str, str], profile: Ec2Profile) -> list[str]:
-    words = ["spark-submit", "--deploy-mode", profile.deploy_mode]
-    if job.main_class:
-        words += ["--class", job.main_class]
-    for option, paths in (("--py-files", job.py_files), ("--files", job.files), ("--jars", job.jars)):
-        if paths:
-            words += [option, ",".join(code[path] for path in paths)]
-    for name, value in job.conf.items():
-        words += ["--conf", f"{name}={value}"]
-    return [*words, code[job.script], *job.args]
 
 
 def job_state(status: Mapping[str, Any]) -> JobState:
@@ -334,15 +316,3 @@ def _is_unknown(error: ClientError) -> bool:
     """Whether EMR says that it does not know the id (it has no error of its own for that)."""
     message = error.response["Error"].get("Message", "")
     return bool(re.search(r"is not valid|does not exist|not found", message, re.IGNORECASE))
-
-
-def _is_shortage(error: ClientError) -> bool:
-    """Whether a refusal is for want of capacity or quota, or the service's own fault."""
-    detail = error.response["Error"]
-    said = f"{detail.get('Code')} {detail.get('Message')}"
-    return effect_of(error) is not Effect.NONE or bool(_SHORTAGE.search(said))
-
-
-def _refusal(error: ClientError, what: str, still: str) -> str:
-    detail = error.response["Error"]
-    return f"{detail.get('Message') or detail.get('Code')} ({detail.get('Code')}): {what}. {still}"

@@ -5,20 +5,34 @@ Settings carry the names and the meaning of the services' API references, in YAM
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from emr_pipelines.keys import Lease
+from emr_pipelines.keys import Key, Lease
 
 Owner = Literal["run", "profile"]
 """Whose compute is: ``run``, made for one run and ended by its release; ``profile``, shared, and ended by nobody here."""
 
 PROFILE_TAG = "emr-pipelines:profile"
+DEPLOYMENT_TAG = "emr-pipelines:deployment"
+LEASE_TAG = "emr-pipelines:lease"
+TASK_TAG = "emr-pipelines:task"
+_LONGEST_TAG = 256
+
+_ROLE = re.compile(r"arn:aws[a-zA-Z0-9-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+
+
+def _role(text: str) -> str:
+    if not _ROLE.fullmatch(text):
+        raise ValueError(f"{text!r} is no ARN of a role: write arn:aws:iam::<account of 12 digits>:role/<name>")
+    return text
+
 
 Address = Annotated[str, StringConstraints(pattern=r"^s3://[^/]+/.*$")]
-RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-zA-Z0-9-]*:iam::\d{12}:role/.+$")]
+RoleArn = Annotated[str, AfterValidator(_role)]
 Subnet = Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")]
 SecurityGroup = Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")]
 
@@ -68,6 +82,14 @@ class Profile(Settings):
     def tags_for(self, lease: Lease) -> dict[str, str]:
         """Return the tags of compute that is made for a lease."""
         return {**self.tags, **lease.tags, PROFILE_TAG: self.name}
+
+    def shared_tags(self, lease: Lease) -> dict[str, str]:
+        """Return the tags of compute that the profile keeps for all runs of the lease's deployment."""
+        return {**self.tags, DEPLOYMENT_TAG: lease.deployment, PROFILE_TAG: self.name}
+
+    def run_tags(self, key: Key) -> dict[str, str]:
+        """Return the tags of a job run."""
+        return {**self.tags_for(key.lease), TASK_TAG: key.task_id[:_LONGEST_TAG]}
 
     def overridden(self, values: Mapping[str, int | str]) -> Self:
         """Return this profile with other values of some settings, checked again.

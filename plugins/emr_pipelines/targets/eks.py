@@ -1,0 +1,286 @@
+"""Virtual clusters of EMR on EKS: the target ``eks``.
+
+A virtual cluster stands for a namespace of an EKS cluster. It belongs to the profile: it is found by that namespace and the name
+``<deployment>-<profile>``, made once, and ended by no run. A job run carries lease and key in its name, and its key as client token.
+API: Amazon EMR on EKS API reference; states: https://docs.aws.amazon.com/emr/latest/EMR-on-EKS-DevelopmentGuide/emr-eks-jobs-states.html.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from emr_pipelines.errors import ComputeError, ComputeReleasedError
+from emr_pipelines.jobs import Engine, Job
+from emr_pipelines.keys import Key, Lease, prefix_of
+from emr_pipelines.targets import job_runs
+from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Usage
+from emr_pipelines.targets.eks_jobs import LIVE_RUNS, cluster_state, job_state, run_request, usage_of
+from emr_pipelines.targets.eks_profile import EksProfile
+from emr_pipelines.targets.profile import DEPLOYMENT_TAG, PROFILE_TAG
+from emr_pipelines.targets.refusals import REFUSALS, code_of, is_unknown, refused
+from emr_pipelines.targets.s3_logs import bucket_and_key, console_of, log_tail
+from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
+
+_STREAMS = ("stdout", "stderr")
+_UNKNOWN = ("ResourceNotFoundException", "ValidationException")
+"""Which of them a call answers for an id that nobody knows depends on the call."""
+
+
+class Eks:
+    """One virtual cluster for all runs; each job is a job run on it."""
+
+    capabilities = Capabilities(
+        engines=frozenset({"spark"}),
+        owners=frozenset({"profile"}),
+        bills_while_idle=False,
+        reports_its_bill=False,
+        oldest_release="emr-6.10.0-latest",
+    )
+    profile_model = EksProfile
+
+    def __init__(self, profile: EksProfile, clients: Clients) -> None:
+        self._profile = profile
+        self._clients = clients
+
+    @property
+    def _client(self) -> Any:
+        return self._clients.repeating("emr-containers")
+
+    def acquire(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
+        """Find the virtual cluster, or create it once for all who ask at the same moment."""
+        del engines
+        try:
+            found = self._find(lease) or self._create(lease)
+        except REFUSALS as error:
+            what = f"profile {self._profile.name!r} got no virtual cluster"
+            raise refused(error, what, "Nothing was created, and nothing runs.") from error
+        return self._compute(found, lease.id)
+
+    def lookup(self, lease: Lease) -> list[Compute]:
+        """List the profile's virtual cluster, where there is one."""
+        try:
+            found = self._find(lease)
+        except ComputeError:
+            return []  # somebody else's: this profile has none
+        return [self._compute(found, lease.id)] if found else []
+
+    def owned(self, deployment: str) -> list[Compute]:
+        """List the virtual clusters that carry the deployment in their tags; they have no lease."""
+        tagged = [(one["id"], one.get("tags", {})) for one in self._clusters()]
+        return [
+            Compute("eks", tags.get(PROFILE_TAG, self._profile.name), cluster, "", "profile")
+            for cluster, tags in tagged
+            if tags.get(DEPLOYMENT_TAG) == deployment
+        ]
+
+    def state(self, compute: Compute) -> ComputeState:
+        """Translate the virtual cluster's state; one that EMR no longer knows has ended."""
+        try:
+            return cluster_state(self._describe(compute.id))
+        except ClientError as error:
+            if code_of(error) in _UNKNOWN:
+                return ComputeState(Phase.ENDED, f"EMR on EKS knows no virtual cluster {compute.id}", Fault.SERVICE)
+            raise
+
+    def submit(self, compute: Compute, job: Job, code: Mapping[str, str], key: Key) -> JobRun:
+        """Start a job run with the key as its client token."""
+        request = run_request(job, code, key, self._profile)
+        try:
+            run = self._client.start_job_run(virtualClusterId=compute.id, **request)["id"]
+        except REFUSALS as error:
+            if known := self._known_already(compute, key, error):
+                return known
+            state = self.state(compute)
+            if state.phase is Phase.ENDED:
+                raise ComputeReleasedError(
+                    f"{compute.id} takes no more jobs: {state.reason}. This job run was not started. "
+                    "Clear the task again with 'Only failed' off, so that compute is acquired anew."
+                ) from error
+            what = f"virtual cluster {compute.id} refused the job run"
+            raise refused(error, what, "Nothing runs for this task.") from error
+        return JobRun(run, key.name, JobState(RunState.PENDING, "PENDING"))
+
+    def find(self, compute: Compute, key: Key) -> JobRun | None:
+        """Find the oldest job run named after the key."""
+        named = [run for page in self._pages(compute, name=key.name) for run in page if run.name == key.name]
+        return named[-1] if named else None
+
+    def active(self, compute: Compute, lease: Lease) -> list[JobRun]:
+        """List the job runs named after the lease that have not ended."""
+        return self._active(compute, lease.id)
+
+    def poll(self, compute: Compute, runs: Iterable[str]) -> dict[str, JobState]:
+        """List the virtual cluster's job runs, newest first."""
+        return job_runs.poll(runs, self._pages(compute), lambda run: self._ask(compute, run))
+
+    def cancel(self, compute: Compute, run: str) -> None:
+        """Cancel a job run; nothing happens when it has ended, or nobody knows it."""
+        try:
+            self._client.cancel_job_run(virtualClusterId=compute.id, id=run)
+        except ClientError as error:
+            if code_of(error) not in _UNKNOWN or not self._ask(compute, run).state.ended:
+                raise
+
+    def release(self, compute: Compute) -> None:
+        """Cancel the lease's job runs; the virtual cluster stays for the other runs."""
+        for run in self._active(compute, compute.lease):
+            self.cancel(compute, run.id)
+
+    def logs(self, compute: Compute, run: str) -> Logs:
+        """Read the driver's logs below ``<log_uri>/<virtual cluster>/jobs/<job run>/containers/``, of the latest attempt."""
+        address = self._address(compute, run)
+        s3 = self._clients.repeating("s3")
+        folders = self._driver_folders(s3, address, run)
+        if not folders:
+            return Logs({}, address)
+        streams = {stream: log_tail(s3, f"{folders[-1]}{stream}.gz") for stream in _STREAMS}
+        return Logs({stream: tail for stream, tail in streams.items() if tail is not None}, address)
+
+    def links(self, compute: Compute, run: str | None) -> dict[str, str]:
+        """Return the EMR and S3 consoles' pages, or the local endpoint's own addresses."""
+        endpoint, region = str(self._client.meta.endpoint_url), self._profile.region
+        base = f"{self._profile.log_uri.rstrip('/')}/{compute.id}/"
+        links = {"compute": console_of(endpoint, region, base)}
+        if "amazonaws.com" in endpoint:
+            links["compute"] = (
+                f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/eks/clusters/{compute.id}"
+            )
+        links["logs"] = console_of(endpoint, region, self._address(compute, run) if run else base)
+        return links
+
+    def usage(self, compute: Compute, runs: Iterable[str]) -> Usage:
+        """Add up what job runs asked for, times how long they ran; EMR on EKS reports no bill."""
+        vcpu = memory = 0.0
+        for run in runs:
+            found = self._client.describe_job_run(virtualClusterId=compute.id, id=run)["jobRun"]
+            ended = found["finishedAt"].timestamp() if "finishedAt" in found else time.time()
+            used = usage_of(found, ended - found["createdAt"].timestamp())
+            vcpu, memory = vcpu + used.vcpu_hours, memory + used.memory_gb_hours
+        return Usage(vcpu, memory)
+
+    def _find(self, lease: Lease) -> dict[str, Any] | None:
+        """Return the profile's virtual cluster.
+
+        :raises ComputeError: another one has the namespace, or the one that the profile names cannot be used.
+        """
+        profile = self._profile
+        if profile.virtual_cluster:
+            return self._named(profile.virtual_cluster)
+        held = [one for one in self._clusters() if _namespace_of(one) == profile.namespace]
+        if not held:
+            return None
+        owner = held[0].get("tags", {}).get(DEPLOYMENT_TAG)
+        if held[0]["name"] != profile.cluster_name(lease) or owner not in (None, lease.deployment):
+            raise ComputeError(
+                f"Namespace {profile.namespace!r} of EKS cluster {profile.eks_cluster!r} is taken by virtual cluster {held[0]['id']} "
+                f"({held[0]['name']!r}): put `virtual_cluster: {held[0]['id']}` into profile {profile.name!r} to use it, or choose another "
+                "namespace. Nothing was started."
+            )
+        return held[0]
+
+    def _named(self, cluster: str) -> dict[str, Any]:
+        try:
+            found = self._describe(cluster)
+        except ClientError as error:
+            if code_of(error) in _UNKNOWN:
+                raise ComputeError(
+                    f"There is no virtual cluster {cluster!r} in {self._profile.region}, as `virtual_cluster` of profile "
+                    f"{self._profile.name!r} says: give the id of one that there is, or leave it out. Nothing was started."
+                ) from error
+            raise
+        provider = found["containerProvider"]
+        if (provider["id"], _namespace_of(found)) != (self._profile.eks_cluster, self._profile.namespace):
+            raise ComputeError(
+                f"Virtual cluster {cluster!r} is namespace {_namespace_of(found)!r} of EKS cluster {provider['id']!r}, and profile "
+                f"{self._profile.name!r} says {self._profile.namespace!r} of {self._profile.eks_cluster!r}: change one of them. "
+                "Nothing was started."
+            )
+        return found
+
+    def _create(self, lease: Lease) -> dict[str, Any]:
+        request = self._profile.request(lease)
+        try:
+            made = job_runs.create_once(
+                request,
+                lambda token: str(self._client.create_virtual_cluster(clientToken=token, **request)["id"]),
+                lambda cluster: cluster_state(self._describe(cluster)).phase is Phase.ENDED,
+            )
+        except ClientError:
+            # Another caller may have taken the namespace for this profile at the same moment.
+            if found := self._find(lease):
+                return found
+            raise
+        if made is None:
+            raise ComputeError(
+                f"Every virtual cluster that was created for {request['name']} has ended again. A retry creates another."
+            )
+        return self._describe(made)
+
+    def _compute(self, cluster: Mapping[str, Any], lease: str) -> Compute:
+        profile = self._profile
+        return Compute("eks", profile.name, cluster["id"], lease, "profile", overrides=profile.overrides)
+
+    def _describe(self, cluster: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.describe_virtual_cluster(id=cluster)["virtualCluster"]
+        return found
+
+    def _clusters(self) -> list[dict[str, Any]]:
+        """List the virtual clusters on the EKS cluster that hold a namespace, oldest first."""
+        pages = self._client.get_paginator("list_virtual_clusters").paginate(
+            containerProviderId=self._profile.eks_cluster, containerProviderType="EKS", states=["RUNNING", "ARRESTED"]
+        )
+        found = [cluster for page in pages for cluster in page["virtualClusters"]]
+        return sorted(found, key=lambda one: (one["createdAt"], one["id"]))
+
+    def _known_already(self, compute: Compute, key: Key, error: Exception) -> JobRun | None:
+        """Find what an earlier request under the same client token started, before the profile changed."""
+        if isinstance(error, ClientError) and code_of(error) in ("ConflictException", "ValidationException"):
+            return self.find(compute, key)
+        return None
+
+    def _pages(self, compute: Compute, **filters: Any) -> Iterator[list[JobRun]]:
+        pages = self._client.get_paginator("list_job_runs").paginate(virtualClusterId=compute.id, **filters)
+        try:
+            for page in pages:
+                yield [JobRun(run["id"], run.get("name", ""), job_state(run)) for run in page["jobRuns"]]
+        except ClientError as error:
+            if code_of(error) not in _UNKNOWN:
+                raise
+
+    def _active(self, compute: Compute, lease: str) -> list[JobRun]:
+        live = [run for page in self._pages(compute, states=LIVE_RUNS) for run in page]
+        return [run for run in live if run.name.startswith(prefix_of(lease))]
+
+    def _ask(self, compute: Compute, run: str) -> JobState:
+        try:
+            return job_state(self._client.describe_job_run(virtualClusterId=compute.id, id=run)["jobRun"])
+        except ClientError as error:
+            if is_unknown(error) or code_of(error) in _UNKNOWN:
+                return JobState(RunState.LOST, f"EMR on EKS knows no job run {run} on {compute.id}", Fault.SERVICE)
+            raise
+
+    def _address(self, compute: Compute, run: str) -> str:
+        return f"{self._profile.log_uri.rstrip('/')}/{compute.id}/jobs/{run}/"
+
+    def _driver_folders(self, s3: Any, address: str, run: str) -> list[str]:
+        """List where the driver's logs lie, one folder for each attempt, oldest first."""
+        bucket, prefix = bucket_and_key(f"{address}containers/")
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        driver = f"/spark-{run}-driver/"
+        try:
+            found = [one for page in pages for one in page.get("Contents", []) if driver in one["Key"]]
+        except ClientError as error:
+            if code_of(error) == "NoSuchBucket":
+                return []
+            raise
+        ordered = sorted(found, key=lambda one: (one["LastModified"], one["Key"]))
+        folders = [f"s3://{bucket}/{one['Key'].rpartition('/')[0]}/" for one in ordered]
+        return list(dict.fromkeys(folders))
+
+
+def _namespace_of(cluster: Mapping[str, Any]) -> str:
+    return str(cluster["containerProvider"].get("info", {}).get("eksInfo", {}).get("namespace", ""))

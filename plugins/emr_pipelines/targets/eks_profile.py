@@ -1,0 +1,168 @@
+"""The profile of a virtual cluster of EMR on EKS, and the requests that it means.
+
+Settings carry the names and the meaning of the EMR on EKS API reference (CreateVirtualCluster, StartJobRun), in YAML's spelling.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from emr_pipelines.keys import Lease, name_of
+from emr_pipelines.targets.profile import Classification, Owner, Profile, RoleArn, Settings, given
+
+_LONGEST_NAME = 32
+"""Characters of a profile's name that fit into a virtual cluster's, beside the deployment's."""
+
+_SHARED = frozenset({"eks_cluster", "namespace", "virtual_cluster", "max_concurrent_jobs", "max_queued_jobs"})
+"""Settings of the virtual cluster, which all runs share: they cannot be overridden for one of them."""
+
+_FIELDS = frozenset({"entry_point", "arguments", "spark_parameters"})
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{1,64}$")]
+PodTemplate = Annotated[str, StringConstraints(pattern=r"^(s3://[^/]+/.+|/.+)$")]
+"""An address in S3, or the path of a file in the container image."""
+
+
+class Pod(Settings):
+    """A driver or executor: vCPUs, memory of its process in GB, and how many."""
+
+    cores: int = Field(default=1, ge=1, le=128)
+    memory: int = Field(default=2, ge=1, le=1024)
+    template: PodTemplate | None = None
+
+
+class Executors(Pod):
+    """Executors of a job."""
+
+    count: int = Field(default=2, ge=1)
+
+
+class CloudWatch(Settings):
+    """Where in CloudWatch Logs the logs go, beside S3."""
+
+    log_group: Annotated[str, StringConstraints(pattern=r"^[.\-_/#A-Za-z0-9]{1,512}$")]
+    log_stream_prefix: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+
+
+class LogRotation(Settings):
+    """Files into which a container's log is cut, for jobs that run long."""
+
+    size: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?[KMG][Bb]?$")]
+    files: int = Field(ge=1, le=50)
+
+
+class JobTemplate(Settings):
+    """A job template: a StartJobRun request of its own, with parameters for what it leaves open.
+
+    A parameter's value may name ``{entry_point}``, ``{arguments[0]}`` and so on, and ``{spark_parameters}`` of the job.
+    """
+
+    id: Identifier
+    parameters: dict[str, str]
+
+    @field_validator("parameters")
+    @classmethod
+    def _name_what_there_is(cls, parameters: dict[str, str]) -> dict[str, str]:
+        named = {field for value in parameters.values() for field in fields_of(value)}
+        if unknown := sorted(field for field in named if field.partition("[")[0] not in _FIELDS):
+            raise ValueError(f"there is no {{{unknown[0]}}}: a value may name {', '.join(sorted(_FIELDS))}")
+        if "entry_point" not in named:
+            raise ValueError("one of them must be '{entry_point}': without it every job would run the same file")
+        return parameters
+
+
+def fields_of(value: str) -> list[str]:
+    """List what stands in braces in a parameter's value."""
+    try:
+        return [field for _, field, _, _ in string.Formatter().parse(value) if field is not None]
+    except ValueError as error:
+        raise ValueError(f"{value!r}: {error}; write {{{{ and }}}} for braces") from None
+
+
+class EksProfile(Profile):
+    """Job runs on a Kubernetes namespace of an EKS cluster.
+
+    The virtual cluster is the one that ``virtual_cluster`` names, or else the deployment's own in that namespace, made once. It costs
+    nothing by itself, all runs share it, and none ends it.
+    """
+
+    target: Literal["eks"]
+    eks_cluster: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9\-_]{0,99}$")]
+    namespace: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    virtual_cluster: Identifier | None = None
+    release: Annotated[str, StringConstraints(pattern=r"^emr-(spark-)?\d+\.\d+(\.\d+)?-(latest|\d{8})$")] = (
+        "emr-7.9.0-latest"
+    )
+    execution_role: RoleArn
+    driver: Pod = Pod()
+    executor: Executors = Executors()
+    maximum_workers: int | None = Field(default=None, ge=1)
+    """Executors of a job, at most; with it Spark adds and removes executors while the job runs (dynamic allocation)."""
+    configurations: tuple[Classification, ...] = ()
+    job_template: JobTemplate | None = None
+    persistent_ui: bool = True
+    cloudwatch: CloudWatch | None = None
+    log_rotation: LogRotation | None = None
+    attempts: int | None = Field(default=None, ge=1, le=10)
+    """Attempts at a job's driver in all."""
+    max_concurrent_jobs: int | None = Field(default=None, ge=1, le=1000)
+    """Job runs at a time on a virtual cluster that is made; further ones wait in its queue."""
+    max_queued_jobs: int | None = Field(default=None, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _is_shared(self) -> Self:
+        if self.max_concurrent is not None:
+            raise ValueError(
+                "max_concurrent counts compute made for runs, and a virtual cluster is shared: use max_concurrent_jobs"
+            )
+        if len(self.name) > _LONGEST_NAME:
+            raise ValueError(f"a profile of target eks has a name of at most {_LONGEST_NAME} characters")
+        if shared := sorted(_SHARED & set(self.overrides)):
+            raise ValueError(f"{shared[0]} shapes a virtual cluster that all runs share: make another profile for it")
+        return self
+
+    @property
+    def owned_by(self) -> Owner:
+        """Whose the virtual cluster is."""
+        return "profile"
+
+    def cluster_name(self, lease: Lease) -> str:
+        """Return the name of the deployment's virtual cluster."""
+        return name_of(lease.deployment, self.name)
+
+    def request(self, lease: Lease) -> dict[str, Any]:
+        """Return the CreateVirtualCluster request, without its client token."""
+        scheduler = given({"maxConcurrentJobRuns": self.max_concurrent_jobs, "maxInQueueJobRuns": self.max_queued_jobs})
+        return given(
+            {
+                "name": self.cluster_name(lease),
+                "containerProvider": {
+                    "type": "EKS",
+                    "id": self.eks_cluster,
+                    "info": {"eksInfo": {"namespace": self.namespace}},
+                },
+                "schedulerConfiguration": scheduler or None,
+                "tags": self.shared_tags(lease),
+            }
+        )
+
+    def monitoring(self) -> dict[str, Any]:
+        """Return the ``MonitoringConfiguration`` of job runs."""
+        cloudwatch = self.cloudwatch and given(
+            {"logGroupName": self.cloudwatch.log_group, "logStreamNamePrefix": self.cloudwatch.log_stream_prefix}
+        )
+        rotation = self.log_rotation and {
+            "rotationSize": self.log_rotation.size,
+            "maxFilesToKeep": self.log_rotation.files,
+        }
+        return given(
+            {
+                "persistentAppUI": "ENABLED" if self.persistent_ui else "DISABLED",
+                "s3MonitoringConfiguration": {"logUri": self.log_uri},
+                "cloudWatchMonitoringConfiguration": cloudwatch,
+                "containerLogRotationConfiguration": rotation,
+            }
+        )

@@ -1,0 +1,82 @@
+"""What the services of job runs, EMR Serverless and EMR on EKS, have in common: tokens, listings, and words of Spark."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from emr_pipelines.jobs import SparkJob
+from emr_pipelines.keys import fingerprint
+from emr_pipelines.targets.base import JobRun
+from emr_pipelines.targets.profile import Classification, given
+from emr_pipelines.targets.states import JobState
+
+_PAGES = 4
+"""Pages of a listing, newest first, that are looked through for job runs; each that is older is asked for by itself."""
+
+_REPLAYS = 5
+"""Answers under a client token that may name something which has ended since, before creating is given up."""
+
+
+def poll(runs: Iterable[str], pages: Iterable[list[JobRun]], ask: Callable[[str], JobState]) -> dict[str, JobState]:
+    """Say how job runs stand: by one listing, newest first, as far as it is needed; ``ask`` for those that it does not show."""
+    missing = dict.fromkeys(runs)
+    states: dict[str, JobState] = {}
+    for page in islice(pages, _PAGES):
+        for run in page:
+            if run.id in missing:
+                states[run.id] = run.state
+                del missing[run.id]
+        if not missing:
+            break
+    return states | {run: ask(run) for run in missing}
+
+
+def create_once(
+    request: Mapping[str, Any], create: Callable[[str], str], has_ended: Callable[[str], bool]
+) -> str | None:
+    """Create something with a client token that the request decides, so that all who ask at the same moment get the same.
+
+    A service answers a token that it knows with what it made before, even when that has ended: then the next token is made of
+    what ended. ``None`` when that never stops.
+    """
+    ended: list[str] = []
+    while len(ended) < _REPLAYS:
+        made = create(fingerprint({"request": request, "after": ended}))
+        if not has_ended(made):
+            return made
+        ended.append(made)
+    return None
+
+
+def spark_options(job: SparkJob, code: Mapping[str, str], conf: Mapping[str, str]) -> list[str]:
+    """Return spark-submit's words before the script; ``code`` says where in S3 each file lies, the job's own conf wins."""
+    words = ["--class", job.main_class] if job.main_class else []
+    for option, paths in (("--py-files", job.py_files), ("--files", job.files), ("--jars", job.jars)):
+        if paths:
+            words += [option, ",".join(code[path] for path in paths)]
+    return words + settings("--conf", {**conf, **job.conf})
+
+
+def settings(option: str, values: Mapping[str, str]) -> list[str]:
+    """Return an option once for each value, as ``name=value``."""
+    return [word for name, value in values.items() for word in (option, f"{name}={value}")]
+
+
+def one_text(words: Iterable[str]) -> str | None:
+    """Join words to the one text that both services split again as a shell does; ``None`` when there are none."""
+    return shlex.join(words) or None
+
+
+def configuration(classification: Classification) -> dict[str, Any]:
+    """Return a ``Configuration``, which both services spell the same."""
+    nested = [configuration(inner) for inner in classification.configurations]
+    return given(
+        {
+            "classification": classification.classification,
+            "properties": dict(classification.properties),
+            "configurations": nested or None,
+        }
+    )

@@ -1,0 +1,271 @@
+"""Applications on EMR Serverless: the target ``serverless``.
+
+An application runs one engine, so a pipeline gets one for each that it needs. It carries its lease, or the deployment that keeps
+it, in its name and tags; a job run carries lease and key in its name, and its key as client token. API: Amazon EMR Serverless API
+reference; states: https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/applications.html and job-states.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import zip_longest
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from emr_pipelines.errors import ComputeError, ComputeReleasedError
+from emr_pipelines.jobs import Engine, Job
+from emr_pipelines.keys import Key, Lease, prefix_of
+from emr_pipelines.targets import job_runs
+from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Usage
+from emr_pipelines.targets.profile import LEASE_TAG, PROFILE_TAG
+from emr_pipelines.targets.refusals import REFUSALS, code_of, is_unknown, refused
+from emr_pipelines.targets.s3_logs import console_of, log_tail
+from emr_pipelines.targets.serverless_applications import Applications
+from emr_pipelines.targets.serverless_jobs import job_state, run_request
+from emr_pipelines.targets.serverless_profile import ENGINES, ServerlessProfile
+from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
+
+_STREAMS = ("stdout", "stderr")
+_WORKERS: dict[Engine, str] = {"spark": "SPARK_DRIVER", "hive": "HIVE_DRIVER"}
+
+
+class Serverless:
+    """One application for each engine; the id of a job run is ``<application>/<job run>``."""
+
+    capabilities = Capabilities(
+        engines=frozenset({"spark", "hive"}),
+        owners=frozenset({"run", "profile"}),
+        bills_while_idle=False,
+        reports_its_bill=True,
+        oldest_release="emr-6.6.0",
+    )
+    profile_model = ServerlessProfile
+
+    def __init__(self, profile: ServerlessProfile, clients: Clients) -> None:
+        self._profile = profile
+        self._clients = clients
+        self._applications = Applications(profile, clients)
+
+    def acquire(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
+        """Find or create an application for each engine, and start it; of two with one name, all callers keep the older."""
+        acquired: dict[Engine, str] = {}
+        try:
+            listed = self._applications.listed()
+            if self._profile.owner == "run":
+                self._applications.sweep(lease.deployment, listed)
+            found = self._applications.of(lease, listed)
+            for engine in ENGINES:
+                if found[engine] or engine in (engines or {"spark"}):
+                    acquired[engine] = self._acquire(lease, engine, found[engine])
+        except REFUSALS as error:
+            self._give_back(lease)
+            what = f"profile {self._profile.name!r} got no application"
+            raise refused(error, what, "Nothing runs.") from error
+        return self._compute(lease.id, acquired)
+
+    def lookup(self, lease: Lease) -> list[Compute]:
+        """List the lease's applications by name, oldest first; those that the profile keeps, whoever started them."""
+        found = self._applications.of(lease, self._applications.listed())
+        rows = zip_longest(*found.values())
+        return [self._compute(lease.id, dict(zip(found, row, strict=True))) for row in rows]
+
+    def owned(self, deployment: str) -> list[Compute]:
+        """List the applications that carry the deployment in their tags; those that a profile keeps have no lease."""
+        parts: dict[tuple[str, str], dict[Engine, str]] = {}
+        for application, tags in self._applications.owned(deployment):
+            whose = (tags.get(PROFILE_TAG, self._profile.name), tags.get(LEASE_TAG, ""))
+            engine = next(engine for engine in ENGINES if engine == application["type"].lower())
+            parts.setdefault(whose, {}).setdefault(engine, application["id"])
+        return [self._owned(profile, lease, ids) for (profile, lease), ids in parts.items()]
+
+    def state(self, compute: Compute) -> ComputeState:
+        """Say how the applications stand: ready when all are, ended when one has."""
+        states = [self._applications.state(application) for application in compute.parts.values()]
+        for phase in (Phase.ENDED, Phase.STARTING):
+            for state in states:
+                if state.phase is phase:
+                    return state
+        return ComputeState(Phase.READY, ", ".join(state.reason for state in states))
+
+    def submit(self, compute: Compute, job: Job, code: Mapping[str, str], key: Key) -> JobRun:
+        """Start a job run with the key as its client token."""
+        application = self._part_for(compute, job)
+        # With auto_start on, a stopped application would start again and outlive its release.
+        state = self._applications.state(application)
+        if state.phase is Phase.ENDED:
+            raise ComputeReleasedError(
+                f"{compute.id} takes no more jobs: {state.reason}. This job run was not started. "
+                "Clear the task again with 'Only failed' off, so that compute is acquired anew."
+            )
+        request = run_request(job, code, key, self._profile)
+        try:
+            run = self._client.start_job_run(applicationId=application, **request)["jobRunId"]
+        except REFUSALS as error:
+            if code_of(error) == "ConflictException" and (known := self.find(compute, key)):
+                return known  # its request was another one, from before the profile changed
+            what = f"application {application} refused the job run"
+            raise refused(error, what, "It still runs, and stops by itself when idle.") from error
+        return JobRun(f"{application}/{run}", key.name, JobState(RunState.PENDING, "SUBMITTED"))
+
+    def find(self, compute: Compute, key: Key) -> JobRun | None:
+        """Find the job run named after the key."""
+        for application in compute.parts.values():
+            for page in self._pages(application):
+                for run in page:
+                    if run.name == key.name:
+                        return run
+        return None
+
+    def active(self, compute: Compute, lease: Lease) -> list[JobRun]:
+        """List the job runs named after the lease that have not ended."""
+        return [_job_run(run) for run in self._live_runs(compute, lease.id)]
+
+    def poll(self, compute: Compute, runs: Iterable[str]) -> dict[str, JobState]:
+        """List the job runs of each application that they are on, newest first."""
+        del compute  # the ids name their applications
+        wanted: dict[str, list[str]] = {}
+        for run in runs:
+            wanted.setdefault(run.partition("/")[0], []).append(run)
+        states: dict[str, JobState] = {}
+        for application, ids in wanted.items():
+            states |= job_runs.poll(ids, self._pages(application), self._ask)
+        return states
+
+    def cancel(self, compute: Compute, run: str) -> None:
+        """Cancel a job run; nothing happens when it has ended."""
+        del compute
+        application, _, job_run = run.partition("/")
+        self._applications.cancel(application, job_run)
+
+    def release(self, compute: Compute) -> None:
+        """End the applications, or cancel the lease's job runs on those that the profile keeps."""
+        if compute.owner == "run":
+            self._applications.end(compute.parts.values())
+            return
+        for run in self._live_runs(compute, compute.lease):
+            self._applications.cancel(run["applicationId"], run["id"])
+
+    def logs(self, compute: Compute, run: str) -> Logs:
+        """Read ``<log_uri>/applications/<application>/jobs/<job run>/<worker>/``, of the latest attempt."""
+        address = self._address(run)
+        s3 = self._clients.repeating("s3")
+        worker = _WORKERS[self._engine_of(compute, run)]
+        streams = {stream: log_tail(s3, f"{address}{worker}/{stream}.gz") for stream in _STREAMS}
+        return Logs({stream: tail for stream, tail in streams.items() if tail is not None}, address)
+
+    def links(self, compute: Compute, run: str | None) -> dict[str, str]:
+        """Return the EMR and S3 consoles' pages, or the local endpoint's own addresses, and the Spark UI of a job run."""
+        first = next(iter(compute.parts.values()))
+        endpoint, region = str(self._client.meta.endpoint_url), self._profile.region
+        base = f"{self._profile.log_uri.rstrip('/')}/applications/{first}/"
+        links = {"compute": console_of(endpoint, region, base)}
+        if "amazonaws.com" in endpoint:
+            links["compute"] = f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/serverless"
+        links["logs"] = console_of(endpoint, region, self._address(run) if run else base)
+        if run and self._engine_of(compute, run) == "spark":
+            links |= self._dashboard(run)
+        return links
+
+    def usage(self, compute: Compute, runs: Iterable[str]) -> Usage:
+        """Add up what AWS billed for the job runs; for those that it has not billed yet, what they used."""
+        del compute
+        total, billed = {"vCPUHour": 0.0, "memoryGBHour": 0.0, "storageGBHour": 0.0}, True
+        for run in runs:
+            found = self._described(run)
+            used = found.get("billedResourceUtilization")
+            billed = billed and used is not None
+            for quantity, hours in (used or found.get("totalResourceUtilization") or {}).items():
+                total[quantity] += hours
+        return Usage(total["vCPUHour"], total["memoryGBHour"], total["storageGBHour"], billed=billed)
+
+    @property
+    def _client(self) -> Any:
+        return self._applications.client
+
+    def _acquire(self, lease: Lease, engine: Engine, found: list[str]) -> str:
+        if self._profile.owner == "profile":
+            for application in found[:1]:
+                self._applications.check_kept(application, lease, engine)
+        else:
+            self._applications.end(found[1:])
+        application = found[0] if found else self._applications.create(lease, engine)
+        self._applications.start(application)
+        return application
+
+    def _give_back(self, lease: Lease) -> None:
+        """End what was had before the rest was refused; what cannot be ended now, release ends."""
+        if self._profile.owner == "run":
+            with suppress(ComputeError, *REFUSALS):
+                for compute in self.lookup(lease):
+                    self._applications.end(compute.parts.values())
+
+    def _owned(self, profile: str, lease: str, parts: Mapping[Engine, str]) -> Compute:
+        ids = _in_order(parts)
+        return Compute("serverless", profile, "+".join(ids.values()), lease, "run" if lease else "profile", ids)
+
+    def _compute(self, lease: str, parts: Mapping[Engine, str | None]) -> Compute:
+        ids = _in_order({engine: part for engine, part in parts.items() if part})
+        owner, overrides = self._profile.owner, self._profile.overrides
+        return Compute("serverless", self._profile.name, "+".join(ids.values()), lease, owner, ids, overrides)
+
+    def _part_for(self, compute: Compute, job: Job) -> str:
+        engine = job.engine_on(self.capabilities.engines)
+        if engine not in compute.parts:
+            raise ComputeError(
+                f"{compute.id} has no application for {engine}: the job was added after compute was acquired. Nothing was started. "
+                "Clear the task with 'Only failed' off, so that compute is acquired anew."
+            )
+        return compute.parts[engine]
+
+    def _engine_of(self, compute: Compute, run: str) -> Engine:
+        application = run.partition("/")[0]
+        return next((engine for engine in ENGINES if compute.parts.get(engine) == application), "spark")
+
+    def _pages(self, application: str) -> Iterator[list[JobRun]]:
+        pages = self._client.get_paginator("list_job_runs").paginate(
+            applicationId=application, PaginationConfig={"PageSize": 50}
+        )
+        try:
+            for page in pages:
+                yield [_job_run(run) for run in page["jobRuns"]]
+        except ClientError as error:
+            if not is_unknown(error):
+                raise
+
+    def _live_runs(self, compute: Compute, lease: str) -> list[dict[str, Any]]:
+        live = [run for application in compute.parts.values() for run in self._applications.live_runs(application)]
+        return [run for run in live if run.get("name", "").startswith(prefix_of(lease))]
+
+    def _described(self, run: str) -> dict[str, Any]:
+        application, _, job_run = run.partition("/")
+        found: dict[str, Any] = self._client.get_job_run(applicationId=application, jobRunId=job_run)["jobRun"]
+        return found
+
+    def _ask(self, run: str) -> JobState:
+        try:
+            return job_state(self._described(run))
+        except ClientError as error:
+            if is_unknown(error):
+                return JobState(RunState.LOST, f"EMR Serverless knows no job run {run}", Fault.SERVICE)
+            raise
+
+    def _address(self, run: str) -> str:
+        application, _, job_run = run.partition("/")
+        return f"{self._profile.log_uri.rstrip('/')}/applications/{application}/jobs/{job_run}/"
+
+    def _dashboard(self, run: str) -> dict[str, str]:
+        application, _, job_run = run.partition("/")
+        with suppress(*REFUSALS):
+            answer = self._client.get_dashboard_for_job_run(applicationId=application, jobRunId=job_run)
+            return {"spark_ui": str(answer["url"])}
+        return {}
+
+
+def _job_run(run: Mapping[str, Any]) -> JobRun:
+    return JobRun(f"{run['applicationId']}/{run['id']}", run.get("name", ""), job_state(run))
+
+
+def _in_order(parts: Mapping[Engine, str]) -> dict[str, str]:
+    return {engine: parts[engine] for engine in ENGINES if engine in parts}

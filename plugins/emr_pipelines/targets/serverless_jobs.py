@@ -1,0 +1,168 @@
+"""StartJobRun requests of EMR Serverless, and what its states mean. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from emr_pipelines.jobs import Engine, HiveJob, Job, SparkJob, SparkSqlJob
+from emr_pipelines.keys import Key
+from emr_pipelines.targets.job_runs import configuration, one_text, settings, spark_options
+from emr_pipelines.targets.profile import given
+from emr_pipelines.targets.refusals import SHORTAGE
+from emr_pipelines.targets.serverless_profile import ServerlessProfile, portable
+from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
+
+PHASES = {
+    "CREATING": Phase.STARTING,
+    "CREATED": Phase.STARTING,
+    "STARTING": Phase.STARTING,
+    "STARTED": Phase.READY,
+    "STOPPING": Phase.ENDED,
+    "STOPPED": Phase.ENDED,
+    "TERMINATED": Phase.ENDED,
+}
+RUN_STATES = {
+    "SUBMITTED": RunState.PENDING,
+    "QUEUED": RunState.PENDING,
+    "PENDING": RunState.PENDING,
+    "SCHEDULED": RunState.PENDING,
+    "RUNNING": RunState.RUNNING,
+    "CANCELLING": RunState.RUNNING,
+    "SUCCESS": RunState.SUCCEEDED,
+    "FAILED": RunState.FAILED,
+    "CANCELLED": RunState.CANCELLED,
+}
+LIVE_RUNS = [name for name, state in RUN_STATES.items() if not state.ended]
+
+_STOPPED_WHEN_IDLE = re.compile(r"auto[-_]?stop", re.IGNORECASE)
+"""``stateDetails`` of an application that stopped because nothing ran on it; they stay when it is started again."""
+
+_NO_ROOM = re.compile(r"CapacityExceeded|InsufficientCapacity|QuotaExceeded|could not be allocated|in the queue")
+_TOO_LONG = re.compile(r"time[ds]?[ -]?out|exceeded.*(duration|time)|maximum.*(duration|time)", re.IGNORECASE)
+_INTERNAL = re.compile(r"internal (server |service )?(error|failure)", re.IGNORECASE)
+
+
+def application_state(application: Mapping[str, Any], *, auto_start: bool) -> ComputeState:
+    """Translate an ``Application`` or its summary; one that stopped for being idle starts again with the next job run."""
+    state, details = application["state"], application.get("stateDetails") or ""
+    words = f"application {application.get('id') or application['applicationId']} is {state}"
+    words += f" ({details})" if details else ""
+    phase = PHASES[state]
+    if state in ("CREATED", "STOPPED") and SHORTAGE.search(details):
+        return ComputeState(Phase.ENDED, words, Fault.CAPACITY)
+    if phase is not Phase.ENDED:
+        return ComputeState(phase, words)
+    if state == "TERMINATED" or not _STOPPED_WHEN_IDLE.search(details):
+        return ComputeState(Phase.ENDED, words, Fault.USER)
+    if auto_start:
+        return ComputeState(Phase.READY, f"{words}; the next job run starts it")
+    return ComputeState(Phase.ENDED, f"{words}, and auto_start is off in its profile", Fault.USER)
+
+
+def job_state(run: Mapping[str, Any]) -> JobState:
+    """Translate a ``JobRun`` or its summary, which tells when it was created and last changed, not when it began to work."""
+    state, details = RUN_STATES[run["state"]], run.get("stateDetails") or ""
+    began = run.get("startedAt") or (
+        None if state is RunState.PENDING else run.get("attemptCreatedAt", run["createdAt"])
+    )
+    ended = (run.get("endedAt") or run["updatedAt"]) if state.ended else None
+    return JobState(state, details, _fault(state, details), began and began.timestamp(), ended and ended.timestamp())
+
+
+def _fault(state: RunState, details: str) -> Fault | None:
+    if state is RunState.CANCELLED:
+        return Fault.JOB if _TOO_LONG.search(details) else Fault.USER
+    if state is not RunState.FAILED:
+        return None
+    if _NO_ROOM.search(details):
+        return Fault.CAPACITY
+    return Fault.SERVICE if _INTERNAL.search(details) else Fault.JOB
+
+
+def run_request(job: Job, code: Mapping[str, str], key: Key, profile: ServerlessProfile) -> dict[str, Any]:
+    """Return the StartJobRun request of a job, without its application; the key is its client token.
+
+    ``code`` says where in S3 each of the job's files lies.
+    """
+    engine: Engine = "hive" if isinstance(job, HiveJob) else "spark"
+    limit = "maxAttempts" if profile.mode == "BATCH" else "maxFailedAttemptsPerHour"
+    return given(
+        {
+            "clientToken": key.id,
+            "name": key.name,
+            "executionRoleArn": profile.execution_role,
+            "jobDriver": _driver(job, code, profile),
+            "configurationOverrides": given(
+                {
+                    "applicationConfiguration": _configurations(profile, engine) or None,
+                    "monitoringConfiguration": profile.monitoring(),
+                }
+            ),
+            "mode": profile.mode,
+            "retryPolicy": {limit: profile.attempts} if profile.attempts else None,
+            "executionTimeoutMinutes": profile.execution_timeout_minutes,
+            "tags": portable(profile.run_tags(key)),
+        }
+    )
+
+
+def _driver(job: Job, code: Mapping[str, str], profile: ServerlessProfile) -> dict[str, Any]:
+    match job:
+        case SparkJob():
+            words = spark_options(job, code, spark_sizes(profile))
+            return _spark_submit(code[job.script], job.args, words)
+        case SparkSqlJob():
+            arguments = ("--script", code[job.script], *settings("--variable", job.variables))
+            return _spark_submit(code[job.runner], arguments, settings("--conf", {**spark_sizes(profile), **job.conf}))
+        case HiveJob():
+            words = settings("--hiveconf", {**hive_sizes(profile), **job.conf})
+            words += settings("--hivevar", job.variables)
+            return {"hive": given({"query": code[job.script], "parameters": one_text(words)})}
+        case _:
+            raise TypeError(f"EMR Serverless runs no {type(job).__name__}")
+
+
+def _spark_submit(entry_point: str, arguments: tuple[str, ...], words: list[str]) -> dict[str, Any]:
+    parts = {
+        "entryPoint": entry_point,
+        "entryPointArguments": list(arguments),
+        "sparkSubmitParameters": one_text(words),
+    }
+    return {"sparkSubmit": given(parts)}
+
+
+def spark_sizes(profile: ServerlessProfile) -> dict[str, str]:
+    """Return the workers of a Spark job as its configuration."""
+    sizes = {}
+    for role, worker in (("driver", profile.driver), ("executor", profile.executor)):
+        sizes[f"spark.{role}.cores"] = str(worker.cpu)
+        sizes[f"spark.{role}.memory"] = f"{worker.heap}g"
+        sizes[f"spark.emr-serverless.{role}.disk"] = f"{worker.disk}g"
+        if worker.disk_type != "STANDARD":
+            sizes[f"spark.emr-serverless.{role}.disk.type"] = worker.disk_type.lower()
+    if profile.maximum_workers:
+        sizes["spark.dynamicAllocation.maxExecutors"] = str(profile.maximum_workers)
+        # EMR Serverless begins with three, which may be more than that.
+        sizes["spark.dynamicAllocation.initialExecutors"] = str(min(3, profile.maximum_workers))
+    return sizes
+
+
+def hive_sizes(profile: ServerlessProfile) -> dict[str, str]:
+    """Return the workers of a Hive job as its configuration."""
+    driver, task = profile.hive_driver, profile.tez_task
+    return {
+        "hive.driver.cores": str(driver.cpu),
+        "hive.driver.memory": f"{driver.heap}g",
+        "hive.driver.disk": f"{driver.disk}g",
+        "hive.tez.cpu.vcores": str(task.cpu),
+        "hive.tez.container.size": str(task.heap * 1024),
+        "hive.tez.disk.size": f"{task.disk}g",
+    }
+
+
+def _configurations(profile: ServerlessProfile, engine: Engine) -> list[dict[str, Any]]:
+    """Return the configurations that concern an engine; its service refuses those of the other one."""
+    other = ("hive", "tez") if engine == "spark" else ("spark",)
+    return [configuration(one) for one in profile.configurations if not one.classification.startswith(other)]

@@ -1,0 +1,245 @@
+"""The profile of applications on EMR Serverless, and the CreateApplication request that it means.
+
+Settings carry the names and the meaning of the EMR Serverless API reference (CreateApplication, StartJobRun), in YAML's
+spelling. Sizes of workers: https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/jobs-spark.html and its
+"Worker configurations".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from emr_pipelines.jobs import Engine
+from emr_pipelines.keys import Lease, name_of
+from emr_pipelines.targets.profile import (
+    Classification,
+    Owner,
+    Profile,
+    RoleArn,
+    SecurityGroup,
+    Settings,
+    Subnet,
+    given,
+)
+
+ENGINES: tuple[Engine, ...] = ("spark", "hive")
+"""What an application can be made for, in the order in which its parts are named."""
+
+_MEMORY = {1: (2, 8, 1), 2: (4, 16, 1), 4: (8, 30, 1), 8: (16, 60, 4), 16: (32, 120, 8)}
+"""GB that a worker may have, by its vCPUs: from, to, in steps of."""
+
+_STANDARD_DISK = 200
+"""GB that a disk of type STANDARD may have."""
+
+_DEFAULT_RUNS = 15
+"""Job runs at a time on one application, where its scheduler is not told (SchedulerConfiguration)."""
+
+_LONGEST_KEPT_NAME = 26
+"""Characters of a profile's name that fit into an application's, beside the deployment's and the engine's."""
+
+_PER_JOB = frozenset({"maximum_workers", "attempts", "execution_timeout_minutes", "mode"})
+"""What of a kept application's profile may be overridden when a run is triggered: it concerns that run's jobs alone."""
+
+
+class Worker(Settings):
+    """One kind of workers: vCPUs, memory and disk in GB, and how many are ready as soon as the application has started."""
+
+    cpu: Literal[1, 2, 4, 8, 16]
+    memory: int
+    disk: int = Field(default=20, ge=20, le=2000)
+    disk_type: Literal["STANDARD", "SHUFFLE_OPTIMIZED"] = "STANDARD"
+    initial: int = Field(default=0, ge=0, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _size_exists(self) -> Self:
+        least, most, step = _MEMORY[self.cpu]
+        if self.memory not in range(least, most + 1, step):
+            raise ValueError(
+                f"memory is {self.memory}: a worker of {self.cpu} vCPU has {least} to {most} GB, in steps of {step}"
+            )
+        if self.disk > _STANDARD_DISK and self.disk_type == "STANDARD":
+            raise ValueError(f"disk is {self.disk}: above {_STANDARD_DISK} GB it needs disk_type: SHUFFLE_OPTIMIZED")
+        return self
+
+    @property
+    def heap(self) -> int:
+        """GB for the process itself: a tenth of that is added for what lies outside of its heap."""
+        return self.memory * 10 // 11
+
+    def request(self) -> dict[str, Any]:
+        """Return an ``InitialCapacityConfig``."""
+        size = {"cpu": f"{self.cpu} vCPU", "memory": f"{self.memory} GB", "disk": f"{self.disk} GB"}
+        return {"workerCount": self.initial, "workerConfiguration": {**size, "diskType": self.disk_type}}
+
+
+class Capacity(Settings):
+    """What all workers of an application may have together, at most: vCPUs, memory and disk in GB."""
+
+    cpu: int = Field(ge=1)
+    memory: int = Field(ge=1)
+    disk: int | None = Field(default=None, ge=20)
+
+    def request(self) -> dict[str, Any]:
+        """Return ``MaximumAllowedResources``."""
+        return given(
+            {
+                "cpu": f"{self.cpu} vCPU",
+                "memory": f"{self.memory} GB",
+                "disk": f"{self.disk} GB" if self.disk else None,
+            }
+        )
+
+
+class Scheduler(Settings):
+    """Job runs beyond these wait in the application's queue."""
+
+    max_concurrent_runs: int = Field(default=_DEFAULT_RUNS, ge=1, le=1000)
+    queue_timeout_minutes: int = Field(default=360, ge=15, le=720)
+
+
+class Network(Settings):
+    """Where workers reach what lies in a VPC."""
+
+    subnets: tuple[Subnet, ...] = Field(min_length=1, max_length=16)
+    security_groups: tuple[SecurityGroup, ...] = Field(default=(), max_length=5)
+
+
+class CloudWatch(Settings):
+    """Where in CloudWatch Logs the logs go, beside S3."""
+
+    log_group: Annotated[str, StringConstraints(pattern=r"^[.\-_/#A-Za-z0-9]{1,512}$")] = "/aws/emr-serverless"
+    log_stream_prefix: Annotated[str, StringConstraints(pattern=r"^[^:*]{1,512}$")] | None = None
+
+    def request(self) -> dict[str, Any]:
+        """Return a ``CloudWatchLoggingConfiguration``."""
+        return given({"enabled": True, "logGroupName": self.log_group, "logStreamNamePrefix": self.log_stream_prefix})
+
+
+class ServerlessProfile(Profile):
+    """Applications on EMR Serverless, one for each engine that a pipeline needs.
+
+    Defaults are the safe ones: they end with the run, and stop by themselves when idle. ``owner: profile`` keeps them: found by
+    deployment and profile, created once, started again by whichever run comes next.
+    """
+
+    target: Literal["serverless"]
+    owner: Owner = "run"
+    release: Annotated[str, StringConstraints(pattern=r"^emr-(spark-)?\d+\.\d+(\.\d+)?$")] = "emr-7.9.0"
+    execution_role: RoleArn
+    architecture: Literal["X86_64", "ARM64"] = "X86_64"
+    driver: Worker = Worker(cpu=4, memory=16)
+    executor: Worker = Worker(cpu=4, memory=16)
+    hive_driver: Worker = Worker(cpu=2, memory=6)
+    tez_task: Worker = Worker(cpu=2, memory=8)
+    maximum_capacity: Capacity | None = None
+    maximum_workers: int | None = Field(default=None, ge=1)
+    """Executors of a job, at most. An application that ends with its run gets no more capacity than that, beside its drivers."""
+    auto_start: bool = True
+    auto_stop: bool = True
+    idle_minutes: int = Field(default=15, ge=1, le=10080)
+    """Minutes without a job after which an application stops by itself, whatever happened to Airflow."""
+    scheduler: Scheduler | None = None
+    network: Network | None = None
+    managed_logs: bool = True
+    """Whether AWS keeps the logs too, for 30 days, which its UIs need."""
+    cloudwatch: CloudWatch | None = None
+    configurations: tuple[Classification, ...] = ()
+    mode: Literal["BATCH", "STREAMING"] = "BATCH"
+    attempts: int | None = Field(default=None, ge=1, le=10)
+    """Attempts at a job in all; of a streaming one, those that may fail within an hour."""
+    execution_timeout_minutes: int | None = Field(default=None, ge=0, le=10080)
+    """Minutes after which EMR cancels a job; without it 720, and 0 is never."""
+    cost_allocation: bool = False
+    """Whether the bill names each job run's tags (jobLevelCostAllocationConfiguration)."""
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        if self.owner == "run":
+            return self
+        if self.max_concurrent is not None:
+            raise ValueError(
+                "max_concurrent counts applications made for runs, and owner: profile shares them: use scheduler.max_concurrent_runs"
+            )
+        if len(self.name) > _LONGEST_KEPT_NAME:
+            raise ValueError(f"a profile with owner: profile has a name of at most {_LONGEST_KEPT_NAME} characters")
+        if shared := sorted(set(self.overrides) - _PER_JOB):
+            raise ValueError(
+                f"{shared[0]} shapes an application that all runs share: override {', '.join(sorted(_PER_JOB))}, or use owner: run"
+            )
+        return self
+
+    @property
+    def owned_by(self) -> Owner:
+        """Whose the applications are."""
+        return self.owner
+
+    def application_name(self, lease: Lease, engine: Engine) -> str:
+        """Return the name by which the application for an engine is found."""
+        if self.owner == "profile":
+            return name_of(lease.deployment, engine, self.name)
+        return name_of(lease.id, engine, self.name, lease.dag_id)
+
+    def request(self, lease: Lease, engine: Engine) -> dict[str, Any]:
+        """Return the CreateApplication request for an engine, without its client token."""
+        tags = self.shared_tags(lease) if self.owner == "profile" else self.tags_for(lease)
+        initial = {role: worker.request() for role, worker in self._workers(engine).items() if worker.initial}
+        capacity = self._capacity(engine)
+        return given(
+            {
+                "name": self.application_name(lease, engine),
+                "type": engine.upper(),
+                "releaseLabel": self.release,
+                "architecture": self.architecture,
+                "initialCapacity": initial or None,
+                "maximumCapacity": capacity and capacity.request(),
+                "autoStartConfiguration": {"enabled": self.auto_start},
+                "autoStopConfiguration": given(
+                    {"enabled": self.auto_stop, "idleTimeoutMinutes": self.idle_minutes if self.auto_stop else None}
+                ),
+                "schedulerConfiguration": self.scheduler
+                and {
+                    "maxConcurrentRuns": self.scheduler.max_concurrent_runs,
+                    "queueTimeoutMinutes": self.scheduler.queue_timeout_minutes,
+                },
+                "networkConfiguration": self.network
+                and {"subnetIds": [*self.network.subnets], "securityGroupIds": [*self.network.security_groups]},
+                "monitoringConfiguration": self.monitoring(),
+                "jobLevelCostAllocationConfiguration": {"enabled": True} if self.cost_allocation else None,
+                "tags": portable(tags),
+            }
+        )
+
+    def monitoring(self) -> dict[str, Any]:
+        """Return the ``MonitoringConfiguration`` of applications and job runs."""
+        return given(
+            {
+                "s3MonitoringConfiguration": {"logUri": self.log_uri},
+                "managedPersistenceMonitoringConfiguration": {"enabled": self.managed_logs},
+                "cloudWatchLoggingConfiguration": self.cloudwatch and self.cloudwatch.request(),
+            }
+        )
+
+    def _workers(self, engine: Engine) -> dict[str, Worker]:
+        if engine == "hive":
+            return {"HiveDriver": self.hive_driver, "TezTask": self.tez_task}
+        return {"Driver": self.driver, "Executor": self.executor}
+
+    def _capacity(self, engine: Engine) -> Capacity | None:
+        """Return what is stated, and no more than ``maximum_workers`` need beside as many drivers as may run at a time."""
+        if self.maximum_workers is None or self.owner == "profile":
+            return self.maximum_capacity
+        driver, worker = self._workers(engine).values()
+        drivers = self.scheduler.max_concurrent_runs if self.scheduler else _DEFAULT_RUNS
+        needed = {
+            size: drivers * getattr(driver, size) + self.maximum_workers * getattr(worker, size)
+            for size in ("cpu", "memory", "disk")
+        }
+        stated = self.maximum_capacity.model_dump(exclude_none=True) if self.maximum_capacity else needed
+        return Capacity(**{size: min(needed[size], stated.get(size, needed[size])) for size in needed})
+
+
+def portable(tags: dict[str, str]) -> dict[str, str]:
+    """Return tags in the letters that EMR Serverless allows (TagMap)."""
+    return {name: "".join(one if one.isascii() else "_" for one in value) for name, value in tags.items()}
