@@ -7,7 +7,15 @@ from datetime import UTC, datetime, timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable
 
-from emr_pipelines import EmrJobOperator, EmrPipeline, HiveJob, QualityCheckOperator, SparkJob, current_environment
+from emr_pipelines import (
+    Between,
+    EmrJobOperator,
+    EmrPipeline,
+    HiveJob,
+    QualityCheckOperator,
+    SparkJob,
+    current_environment,
+)
 
 DATA = f"s3://{current_environment().buckets.data}"
 DAY = "{{ data_interval_start | ds }}"
@@ -24,7 +32,11 @@ with DAG(
     default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "execution_timeout": timedelta(hours=1)},
     tags=["emr", "flights"],
 ):
-    with EmrPipeline("emr", targets=["ec2"]) as emr:
+    with EmrPipeline(
+        "emr",
+        targets=["ec2", "eks", "serverless", ["serverless", "ec2"]],
+        overrides={"maximum_workers": Between(1, 100)},
+    ) as emr:
         clean = EmrJobOperator(
             task_id="clean",
             job=SparkJob(

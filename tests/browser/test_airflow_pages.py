@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.pipelines.test_faults import until
 from tests.support.airflow import ROOT, ended_run
 
 PICTURES = ROOT / ".local" / "screenshots"
@@ -52,6 +54,12 @@ def picture(page: Page, name: str) -> None:
     page.screenshot(path=PICTURES / f"{name}.png")
 
 
+def open_form(page: Page, airflow, dag_id: str) -> None:
+    page.goto(f"{airflow.url}/dags/{dag_id}")
+    page.get_by_role("button", name=re.compile("trigger", re.IGNORECASE)).first.click()
+    expect(page.get_by_role("combobox", name="Target")).to_be_visible()
+
+
 def test_a_dag_that_cannot_work_is_explained_on_the_home_page(page, airflow):
     page.goto(airflow.url)
     page.get_by_text("Import Errors").first.click()
@@ -60,22 +68,58 @@ def test_a_dag_that_cannot_work_is_explained_on_the_home_page(page, airflow):
     picture(page, "import-errors")
 
 
-def test_the_trigger_form_offers_the_target_with_its_title(page, airflow):
-    page.goto(f"{airflow.url}/dags/flights_daily")
-    page.get_by_role("button", name=re.compile("trigger", re.IGNORECASE)).first.click()
-    expect(page.get_by_role("combobox", name="Target")).to_be_visible()
-    expect(page.get_by_text("The compute profile that the EMR jobs of this run use.").first).to_be_visible()
+def test_the_trigger_form_offers_every_target_and_a_list_of_them(page, airflow):
+    open_form(page, airflow, "flights_daily")
+    expect(page.get_by_text("The compute that the EMR jobs of this run use.").first).to_be_visible()
+    page.get_by_role("combobox", name="Target").click()
+    offered = page.get_by_role("option")
+    expect(offered).to_have_count(4)
+    assert [text.partition(":")[0] for text in offered.all_inner_texts()] == [
+        "ec2",
+        "eks",
+        "serverless",
+        "serverless, then ec2",
+    ]
     picture(page, "trigger-form")
+    offered.nth(1).click()
+    expect(page.get_by_text(re.compile("^eks: ")).first).to_be_visible()
+    picture(page, "trigger-form-chosen")
+
+
+def test_the_backfill_form_says_what_to_tick_and_with_it_the_choice_counts(page, airflow, rest):
+    open_form(page, airflow, "is_backfilled")
+    page.get_by_text("Run this Dag for a range of dates").click()
+    expect(page.get_by_text("a choice made in that form counts only with").first).to_be_visible()
+    for label in ("From", "To"):
+        page.get_by_label(label, exact=True).click()
+        page.get_by_label(label, exact=True).fill("2013-01-02T00:00")
+        page.keyboard.press("Escape")
+    page.get_by_role("combobox", name="Target").click()
+    page.get_by_role("option", name=re.compile("^ec2-one-at-a-time")).click()
+    page.get_by_text("Override parameters on existing runs").first.click()
+    picture(page, "backfill-form")
+    page.get_by_role("button", name="Run Backfill").click()
+    expect(page.get_by_role("button", name="Run Backfill")).to_be_hidden()
+    run = until(lambda: rest.run_of("is_backfilled", datetime(2013, 1, 2, tzinfo=UTC)))
+    assert run["conf"] == {"target": "ec2-one-at-a-time"}
+    assert ended_run(rest, "is_backfilled", run["dag_run_id"])["state"] == "success"
+    acquired = rest.xcom("is_backfilled", run["dag_run_id"], "emr.acquire")
+    assert (acquired["choice"]["profile"], acquired["choice"]["given"]) == ("ec2-one-at-a-time", True)
 
 
 def test_a_task_links_to_its_compute_and_to_its_logs(page, airflow, rest):
     rest.post("dags/runs_mapped/dagRuns", {"dag_run_id": "seen", "logical_date": None})
     assert ended_run(rest, "runs_mapped", "seen")["state"] == "success"
     page.goto(f"{airflow.url}/dags/runs_mapped/runs/seen/tasks/emr.acquire/details")
-    link = page.get_by_role("link", name="Compute")
+    link = page.get_by_role("link", name="Compute", exact=True)
     expect(link).to_be_visible()
+    why = page.get_by_role("link", name="Why this compute")
+    expect(why).to_be_visible()
     assert rest.xcom("runs_mapped", "seen", "emr.acquire")["compute"]["id"] in link.get_attribute("href")
     picture(page, "task-links")
+    page.goto(why.get_attribute("href"))
+    expect(page.get_by_text("asked").first).to_be_visible()
+    picture(page, "why-this-compute")
 
 
 def test_the_graph_shows_compute_around_the_jobs(page, airflow):
