@@ -87,7 +87,7 @@ def _start(view: View, driver_seconds: float) -> Start | Sleep:
 
 def concurrent(runs: tuple[EksJobRun, ...]) -> list[EksJobRun]:
     """List the job runs that count against maxConcurrentJobRuns: those whose driver may be alive."""
-    return [run for run in runs if run.state in {"RUNNING", "CANCEL_PENDING"}]
+    return [run for run in runs if run.attempt.started is not None and not run.has_ended]
 
 
 def queued(runs: tuple[EksJobRun, ...]) -> list[EksJobRun]:
