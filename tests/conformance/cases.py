@@ -1,17 +1,36 @@
 """What every target promises: one suite, run for each of them.
 
-A target's test file gives the fixtures ``target`` and the jobs ``quick`` (succeeds), ``failing`` (fails, saying ``no such luck``)
-and ``endless`` (runs until it is cancelled), and overrides what its service does differently, so that a deviation can be seen.
+To hold a target of your own to it, inherit ``RunOwnedCases`` (its compute is made for a run) or ``ProfileOwnedCases`` (it is shared
+by all runs), once for each owner among its capabilities, and give these fixtures; ``toy.py`` and ``test_toy.py`` show the least that
+is needed:
+
+    target         the target of one profile; for ``ProfileOwnedCases`` of a profile that no other test uses
+    another        the same target under a profile of another name (``RunOwnedCases`` only)
+    service        a ``Service``: what the test knows and does behind the target's back
+    quick          a job that succeeds
+    failing        a job that fails, and whose log holds ``said``
+    endless        a job that runs until it is cancelled
+    code           where each file of these jobs lies, as ``submit`` takes it (default: nowhere, there are none)
+    unknown        compute that was never there
+    unknown_run    the id of a job run that was never there
+
+and ``many``, a number of job runs that no single page of the service's listing holds, with ``polls_of_many``, the calls in which they
+may be polled. What your service does differently is an override in your file, so that it can be seen.
 """
+
+# ruff: noqa: PLR0913, PLR0917 - a test's arguments are its fixtures
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, Protocol
 
 import pytest
 
+from emr_pipelines.errors import ComputeReleasedError, ComputeUnavailableError
 from emr_pipelines.keys import LONGEST_NAME, Key, Lease
 from emr_pipelines.targets.base import Compute
 from emr_pipelines.targets.states import Fault, Phase, RunState
@@ -19,21 +38,38 @@ from emr_pipelines.targets.states import Fault, Phase, RunState
 ENGINES = frozenset({"spark"})
 
 
+class Service(Protocol):
+    """The service behind a target, as a test sees it and disturbs it."""
+
+    calls: list[str]
+    """The operations that the target called, in order; a test may clear it."""
+
+    def refuse_capacity(self) -> None:
+        """Let the next compute not be had for want of capacity."""
+
+    def throttle(self, count: int) -> None:
+        """Refuse the next calls, whatever they ask for, because there are too many."""
+
+    def lose_answer(self, of: Literal["create", "submit", "end"]) -> None:
+        """Carry out the next call that creates compute, starts a job run, or ends either, and lose its answer."""
+
+
 def until(look, done, seconds=30.0):
     """Look until done; the last thing seen."""
     deadline = time.monotonic() + seconds
     while not done(seen := look()):
         assert time.monotonic() < deadline, f"still {seen} after {seconds} seconds"
-        threading.Event().wait(0.05)
+        threading.Event().wait(0.02)
     return seen
 
 
-def ready(target, compute):
-    state = until(lambda: target.state(compute), lambda state: state.phase is not Phase.STARTING)
-    assert state.phase is Phase.READY
+def settled(target, compute):
+    """Wait until compute is no longer starting."""
+    return until(lambda: target.state(compute), lambda state: state.phase is not Phase.STARTING)
 
 
 def ended(target, compute, run):
+    """Wait until a job run has ended."""
     return until(lambda: target.poll(compute, [run])[run], lambda state: state.state.ended)
 
 
@@ -41,19 +77,38 @@ def key(lease, task="emr.clean", nonce="nonce"):
     return Key(lease, task, -1, nonce)
 
 
+def another_run(lease):
+    return Lease(lease.deployment, lease.dag_id, f"{lease.run_id} again", lease.group_id)
+
+
 class TargetCases:
-    """The suite; every test leases for a run of its own."""
+    """What holds whoever owns the compute; every test leases for a run of its own."""
+
+    said = "no such luck"
+    many: int
+    polls_of_many: int
 
     @pytest.fixture
     def lease(self, request):
         return Lease("conformance", "dag", request.node.name, "emr")
 
     @pytest.fixture
+    def code(self) -> Mapping[str, str]:
+        return {}
+
+    @pytest.fixture
     def compute(self, target, lease):
         compute = target.acquire(lease, ENGINES)
-        ready(target, compute)
+        assert settled(target, compute).phase is Phase.READY
         yield compute
         target.release(compute)
+
+    @pytest.fixture
+    def submit(self, target, compute, code, lease):
+        def submit(job, **identity):
+            return target.submit(compute, job, code, key(lease, **identity))
+
+        return submit
 
     def test_acquiring_twice_is_acquiring_once(self, target, lease, compute):
         assert target.acquire(lease, ENGINES) == compute
@@ -67,24 +122,181 @@ class TargetCases:
         assert left[0] in got
         target.release(left[0])
 
+    def test_a_lost_answer_leaves_one_compute(self, target, lease, service):
+        service.lose_answer("create")
+        compute = target.acquire(lease, ENGINES)
+        assert target.lookup(lease) == [compute]
+        target.release(compute)
+
+    def test_compute_that_cannot_be_had_is_told_apart_from_a_mistake(self, target, lease, service):
+        service.refuse_capacity()
+        try:
+            compute = target.acquire(lease, ENGINES)
+        except ComputeUnavailableError:
+            pass
+        else:
+            state = settled(target, compute)
+            assert (state.phase, state.fault) == (Phase.ENDED, Fault.CAPACITY)
+            target.release(compute)
+        assert target.lookup(lease) == []
+
+    def test_after_a_refusal_the_same_lease_can_acquire(self, target, lease, service):
+        self.test_compute_that_cannot_be_had_is_told_apart_from_a_mistake(target, lease, service)
+        compute = target.acquire(lease, ENGINES)
+        assert settled(target, compute).phase is Phase.READY
+        target.release(compute)
+
     def test_compute_travels_as_json(self, compute):
         assert Compute.from_json(compute.to_json()) == compute
 
-    def test_another_lease_gets_other_compute(self, target, compute, lease):
-        other = Lease(lease.deployment, lease.dag_id, lease.run_id + " again", lease.group_id)
-        second = target.acquire(other, ENGINES)
-        assert second.id != compute.id
-        target.release(second)
-        assert target.lookup(other) == []
-        assert target.state(compute).phase is Phase.READY
+    def test_compute_says_whose_it_is(self, target, compute, lease):
+        assert compute.lease == lease.id
+        assert compute.owner in target.capabilities.owners
 
     def test_a_deployment_owns_its_own_compute_and_nobody_elses(self, target, compute, lease):
-        assert compute in target.owned(lease.deployment)
+        owned = [one for one in target.owned(lease.deployment) if one.id == compute.id]
+        assert [(one.profile, one.owner, one.parts) for one in owned] == [
+            (compute.profile, compute.owner, compute.parts)
+        ]
         assert target.owned("another deployment") == []
+
+    def test_compute_that_nobody_knows_has_ended(self, target, unknown):
+        assert target.state(unknown).phase is Phase.ENDED
+        target.release(unknown)
+
+    def test_a_job_that_succeeds_is_seen_to_succeed(self, target, compute, submit, quick):
+        state = ended(target, compute, submit(quick).id)
+        assert (state.state, state.fault) == (RunState.SUCCEEDED, None)
+        assert state.began <= state.ended
+
+    def test_submitting_twice_under_one_key_can_be_seen_before_it_is_done(self, target, compute, lease, submit, quick):
+        run = submit(quick)
+        assert target.find(compute, key(lease)).id == run.id
+        assert target.find(compute, key(lease, nonce="another")) is None
+
+    def test_submitting_twice_under_one_key_is_submitting_once(self, target, compute, lease, submit, endless):
+        first, second = submit(endless), submit(endless)
+        assert second.id == first.id
+        until(lambda: target.active(compute, lease), lambda runs: [run.id for run in runs] == [first.id])
+
+    def test_a_job_run_whose_answer_was_lost_is_started_once(self, target, compute, lease, submit, endless, service):
+        service.lose_answer("submit")
+        run = submit(endless)
+        assert [one.id for one in target.active(compute, lease)] == [run.id]
+        assert target.find(compute, key(lease)).id == run.id
+
+    def test_the_runs_of_a_lease_are_listed_while_they_live(self, target, compute, lease, submit, endless):
+        run = submit(endless)
+        assert [one.id for one in target.active(compute, lease)] == [run.id]
+        assert target.active(compute, another_run(lease)) == []
+        target.cancel(compute, run.id)
+        assert ended(target, compute, run.id).state is RunState.CANCELLED
+        assert target.active(compute, lease) == []
+
+    def test_cancelling_twice_is_cancelling_once(self, target, compute, submit, endless):
+        run = submit(endless)
+        target.cancel(compute, run.id)
+        ended(target, compute, run.id)
+        target.cancel(compute, run.id)
+        assert target.poll(compute, [run.id])[run.id].fault is Fault.USER
+
+    def test_cancelling_what_nobody_knows_does_nothing(self, target, compute, unknown_run):
+        target.cancel(compute, unknown_run)
+
+    def test_a_job_that_fails_is_the_jobs_fault_and_its_log_says_why(self, target, compute, submit, failing):
+        run = submit(failing)
+        state = ended(target, compute, run.id)
+        assert (state.state, state.fault) == (RunState.FAILED, Fault.JOB)
+        logs = until(lambda: target.logs(compute, run.id), lambda logs: bool(logs.streams))
+        assert any(self.said in text for text in logs.streams.values())
+        assert logs.address.startswith("s3://")
+
+    def test_a_failed_job_leaves_the_compute_to_the_others(self, target, compute, submit, failing, quick):
+        ended(target, compute, submit(failing).id)
+        assert target.state(compute).phase is Phase.READY
+        assert ended(target, compute, submit(quick, nonce="another").id).state is RunState.SUCCEEDED
+
+    def test_many_job_runs_are_found_and_polled_by_few_calls(self, target, compute, lease, submit, quick, service):
+        runs = [submit(quick, nonce=str(number)).id for number in range(self.many)]
+        assert len(set(runs)) == self.many
+        states = until(
+            lambda: target.poll(compute, runs), lambda seen: all(state.state.ended for state in seen.values())
+        )
+        assert {run: state.state for run, state in states.items()} == dict.fromkeys(runs, RunState.SUCCEEDED)
+        service.calls.clear()
+        target.poll(compute, runs)
+        assert len(service.calls) == self.polls_of_many
+        assert target.find(compute, key(lease, nonce="0")).id == runs[0]
+
+    def test_a_job_run_that_nobody_knows_is_lost(self, target, compute, unknown_run):
+        assert target.poll(compute, [unknown_run])[unknown_run].state is RunState.LOST
+
+    def test_throttled_calls_are_sent_again(self, target, compute, lease, submit, quick, service):
+        service.throttle(1)
+        run = submit(quick)
+        service.throttle(1)
+        assert ended(target, compute, run.id).state is RunState.SUCCEEDED
+        service.throttle(1)
+        assert target.lookup(lease) == [compute]
+
+    def test_names_at_their_limit_are_accepted(self, target, compute, code, quick):
+        long = Lease(compute.lease, "d" * 250, "r" * 250, "g" * 250)
+        run = target.submit(compute, quick, code, Key(long, "t" * 250, 4095, "n"))
+        assert len(run.name) == LONGEST_NAME
+
+    def test_compute_of_the_longest_names_can_be_had(self, target):
+        long = Lease("d" * 31, "d" * 250, "r" * 250, "g" * 250)
+        compute = target.acquire(long, ENGINES)
+        assert target.lookup(long) == [compute]
+        target.release(compute)
+
+    def test_links_lead_to_the_compute_and_to_the_job_runs_logs(self, target, compute, submit, quick):
+        run = submit(quick)
+        links = target.links(compute, run.id)
+        assert links.keys() >= {"compute", "logs"}
+        assert compute.id in links["compute"]
+        assert run.id.rpartition("/")[2] in links["logs"]
+        assert target.links(compute, None)["compute"] == links["compute"]
+
+    def test_what_was_used_is_counted_and_says_whether_it_is_the_bill(self, target, compute, submit, quick):
+        run = submit(quick)
+        ended(target, compute, run.id)
+        used = target.usage(compute, [run.id])
+        assert used.vcpu_hours + sum(used.instance_hours.values()) > 0
+        assert used.billed == target.capabilities.reports_its_bill
+
+
+class RunOwnedCases(TargetCases):
+    """Compute is made for a run, and ends with it."""
+
+    def test_another_lease_gets_other_compute(self, target, compute, lease):
+        second = target.acquire(another_run(lease), ENGINES)
+        assert second.id != compute.id
+        target.release(second)
+        assert target.lookup(another_run(lease)) == []
+        assert target.state(compute).phase is Phase.READY
+
+    def test_another_profile_of_the_same_lease_has_its_own_compute(self, target, another, compute, lease):
+        assert another.lookup(lease) == []
+        other = another.acquire(lease, ENGINES)
+        assert other.id != compute.id
+        another.release(other)
+        assert target.lookup(lease) == [compute]
+
+    def test_compute_of_a_run_carries_its_lease_wherever_it_is_listed(self, target, compute, lease):
+        assert [one.lease for one in target.owned(lease.deployment) if one.id == compute.id] == [lease.id]
 
     def test_releasing_twice_is_releasing_once(self, target, lease):
         compute = target.acquire(lease, ENGINES)
         target.release(compute)
+        target.release(compute)
+        until(lambda: target.state(compute).phase, lambda phase: phase is Phase.ENDED)
+        assert target.lookup(lease) == []
+
+    def test_a_release_whose_answer_was_lost_has_happened(self, target, lease, service):
+        compute = target.acquire(lease, ENGINES)
+        assert settled(target, compute).phase is Phase.READY
+        service.lose_answer("end")
         target.release(compute)
         until(lambda: target.state(compute).phase, lambda phase: phase is Phase.ENDED)
         assert target.lookup(lease) == []
@@ -96,83 +308,58 @@ class TargetCases:
         assert second.id != first.id
         target.release(second)
 
-    def test_compute_that_nobody_knows_has_ended(self, target, unknown):
-        assert target.state(unknown).phase is Phase.ENDED
-        target.release(unknown)
-
-    def test_a_job_that_succeeds_is_seen_to_succeed(self, target, compute, lease, quick):
-        run = target.submit(compute, quick, {}, key(lease))
-        assert ended(target, compute, run.id).state is RunState.SUCCEEDED
-
-    def test_submitting_twice_under_one_key_can_be_seen_before_it_is_done(self, target, compute, lease, quick):
-        run = target.submit(compute, quick, {}, key(lease))
-        assert target.find(compute, key(lease)).id == run.id
-        assert target.find(compute, key(lease, nonce="another")) is None
-
-    def test_of_two_job_runs_under_one_key_the_older_is_kept_and_the_younger_cancelled(
-        self, target, compute, lease, endless
-    ):
-        first = target.submit(compute, endless, {}, key(lease))
-        second = target.submit(compute, endless, {}, key(lease))
-        assert second.id == first.id
-        until(lambda: target.active(compute, lease), lambda runs: [run.id for run in runs] == [first.id])
-
-    def test_the_runs_of_a_lease_are_listed_while_they_live(self, target, compute, lease, endless):
-        run = target.submit(compute, endless, {}, key(lease))
-        assert [one.id for one in target.active(compute, lease)] == [run.id]
-        assert target.active(compute, Lease("conformance", "dag", "another run", "emr")) == []
-        target.cancel(compute, run.id)
-        assert ended(target, compute, run.id).state is RunState.CANCELLED
-        assert target.active(compute, lease) == []
-
-    def test_cancelling_twice_is_cancelling_once(self, target, compute, lease, endless):
-        run = target.submit(compute, endless, {}, key(lease))
-        target.cancel(compute, run.id)
-        ended(target, compute, run.id)
-        target.cancel(compute, run.id)
-        assert target.poll(compute, [run.id])[run.id].fault is Fault.USER
-
-    def test_a_job_that_fails_is_the_jobs_fault_and_its_log_says_why(self, target, compute, lease, failing):
-        run = target.submit(compute, failing, {}, key(lease))
-        state = ended(target, compute, run.id)
-        assert (state.state, state.fault) == (RunState.FAILED, Fault.JOB)
-        logs = until(lambda: target.logs(compute, run.id), lambda logs: bool(logs.streams))
-        assert any("no such luck" in text for text in logs.streams.values())
-
-    def test_many_job_runs_are_polled_together(self, target, compute, lease, quick):
-        runs = [target.submit(compute, quick, {}, key(lease, nonce=str(number))).id for number in range(23)]
-        states = until(
-            lambda: target.poll(compute, runs), lambda seen: all(state.state.ended for state in seen.values())
-        )
-        assert {run: state.state for run, state in states.items()} == dict.fromkeys(runs, RunState.SUCCEEDED)
-
-    def test_a_job_run_that_nobody_knows_is_lost(self, target, compute, unknown_run):
-        assert target.poll(compute, [unknown_run])[unknown_run].state is RunState.LOST
-
-    def test_a_job_run_on_released_compute_has_ended_without_success(self, target, lease, endless):
+    def test_a_job_run_on_released_compute_has_ended_without_success(self, target, code, lease, endless):
         compute = target.acquire(lease, ENGINES)
-        ready(target, compute)
-        run = target.submit(compute, endless, {}, key(lease))
+        assert settled(target, compute).phase is Phase.READY
+        run = target.submit(compute, endless, code, key(lease))
         target.release(compute)
         state = ended(target, compute, run.id)
         assert state.state in (RunState.CANCELLED, RunState.LOST, RunState.FAILED)
 
-    def test_released_compute_takes_no_more_jobs_and_says_so(self, target, lease, quick):
-        from emr_pipelines.errors import ComputeReleasedError
-
+    def test_released_compute_takes_no_more_jobs_and_says_so(self, target, code, lease, quick):
         compute = target.acquire(lease, ENGINES)
         target.release(compute)
         until(lambda: target.state(compute).phase, lambda phase: phase is Phase.ENDED)
         with pytest.raises(ComputeReleasedError, match=compute.id):
-            target.submit(compute, quick, {}, key(lease))
+            target.submit(compute, quick, code, key(lease))
 
-    def test_names_at_their_limit_are_accepted(self, target, compute, quick):
-        long = Lease(compute.lease, "d" * 250, "r" * 250, "g" * 250)
-        run = target.submit(compute, quick, {}, Key(long, "t" * 250, 4095, "n"))
-        assert len(run.name) == LONGEST_NAME
 
-    def test_links_lead_to_the_compute_and_to_the_job_runs_logs(self, target, compute, lease, quick):
-        run = target.submit(compute, quick, {}, key(lease))
-        links = target.links(compute, run.id)
-        assert compute.id in links["compute"]
-        assert run.id in links["logs"]
+class ProfileOwnedCases(TargetCases):
+    """Compute belongs to the profile: all runs share it, and none ends it."""
+
+    def test_two_leases_share_it_and_one_is_released_while_the_other_works(
+        self, target, compute, code, lease, submit, endless
+    ):
+        other = another_run(lease)
+        theirs = target.acquire(other, ENGINES)
+        assert (theirs.id, theirs.owner, theirs.lease) == (compute.id, "profile", other.id)
+        run, kept = submit(endless), target.submit(theirs, endless, code, key(other))
+        target.release(compute)
+        assert ended(target, compute, run.id).state is RunState.CANCELLED
+        assert [one.id for one in target.active(theirs, other)] == [kept.id]
+        assert target.state(theirs).phase is Phase.READY
+        target.release(theirs)
+        assert ended(target, theirs, kept.id).state is RunState.CANCELLED
+
+    def test_a_run_finds_it_before_it_acquired_any(self, target, compute, lease):
+        other = another_run(lease)
+        assert [(one.id, one.lease) for one in target.lookup(other)] == [(compute.id, other.id)]
+
+    def test_it_has_no_lease_where_all_compute_is_listed(self, target, compute, lease):
+        assert [one.lease for one in target.owned(lease.deployment) if one.id == compute.id] == [""]
+
+    def test_releasing_it_any_number_of_times_leaves_it(self, target, compute, lease):
+        target.release(compute)
+        target.release(compute)
+        assert target.state(compute).phase is Phase.READY
+        assert target.lookup(lease) == [compute]
+
+    def test_a_release_whose_answer_was_lost_has_happened(self, target, compute, submit, endless, service):
+        run = submit(endless)
+        service.lose_answer("end")
+        target.release(compute)
+        assert ended(target, compute, run.id).state is RunState.CANCELLED
+
+    def test_acquiring_after_a_release_gives_the_same(self, target, compute, lease):
+        target.release(compute)
+        assert target.acquire(lease, ENGINES) == compute

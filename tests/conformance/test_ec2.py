@@ -2,54 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache
-from pathlib import Path
-
-import boto3
 import pytest
-from botocore.config import Config
 
 from emr_pipelines import CommandJob
-from emr_pipelines.environments import read_environment
+from emr_pipelines.errors import ComputeError
 from emr_pipelines.targets import target_for
-from emr_pipelines.targets.base import Clients, Compute
-from tests.conformance.cases import TargetCases, key
-from tests.support.endpoint import CLIENT_ENVIRONMENT, running_endpoint
+from emr_pipelines.targets.base import Compute
+from tests.conformance.cases import ENGINES, RunOwnedCases
+from tests.conformance.endpoints import ENVIRONMENT, LocalService, make_buckets
+from tests.support.endpoint import running_endpoint
 
-PROFILE = read_environment(Path(__file__).parents[2] / "include/compute/local.yaml").profile("ec2")
-
-
-def clients_of(endpoint: str) -> Clients:
-    def factory(attempts: int):
-        @cache
-        def client(service: str):
-            return boto3.client(
-                service,
-                endpoint_url=endpoint,
-                region_name=CLIENT_ENVIRONMENT["AWS_DEFAULT_REGION"],
-                aws_access_key_id=CLIENT_ENVIRONMENT["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=CLIENT_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
-                config=Config(retries={"total_max_attempts": attempts}),
-            )
-
-        return client
-
-    return Clients(repeating=factory(5), once=factory(1))
+PROFILE = ENVIRONMENT.profile("ec2")
+OPERATIONS = {"create": "RunJobFlow", "submit": "AddJobFlowSteps", "end": "TerminateJobFlows"}
 
 
 @pytest.fixture(scope="module")
-def clients(tmp_path_factory):
+def endpoint(tmp_path_factory):
     with running_endpoint(tmp_path_factory.mktemp("endpoint"), boot_seconds=0.0) as url:
-        clients = clients_of(url)
-        clients.repeating("s3").create_bucket(Bucket="local-logs")
-        yield clients
+        make_buckets(url)
+        yield LocalService(url, "elasticmapreduce", OPERATIONS)
 
 
-class TestEc2(TargetCases):
+class TestEc2(RunOwnedCases):
+    many = 23
+    polls_of_many = 3  # ListSteps takes ten StepIds
+
     @pytest.fixture
-    def target(self, clients):
-        return target_for(PROFILE, clients)
+    def service(self, endpoint):
+        yield endpoint
+        endpoint.forget_faults()
+
+    @pytest.fixture
+    def target(self, endpoint):
+        return target_for(PROFILE, endpoint.clients)
+
+    @pytest.fixture
+    def another(self, endpoint):
+        return target_for(PROFILE.model_copy(update={"name": "another"}), endpoint.clients)
 
     @pytest.fixture
     def quick(self):
@@ -71,54 +60,18 @@ class TestEc2(TargetCases):
     def unknown_run(self):
         return "s-AAAAAAAAAAAAA"
 
-    def test_a_cluster_that_a_person_protected_is_ended_all_the_same(self, target, lease, clients):
+    def test_a_cluster_that_a_person_protected_is_ended_all_the_same(self, target, lease, endpoint):
         compute = target.acquire(lease, frozenset())
-        clients.repeating("emr").set_termination_protection(JobFlowIds=[compute.id], TerminationProtected=True)
+        emr = endpoint.clients.repeating("emr")
+        emr.set_termination_protection(JobFlowIds=[compute.id], TerminationProtected=True)
         target.release(compute)
         assert target.lookup(lease) == []
 
-    def test_a_cluster_carries_the_whole_identity_in_its_tags(self, target, compute, lease, clients):
-        cluster = clients.repeating("emr").describe_cluster(ClusterId=compute.id)["Cluster"]
+    def test_a_cluster_carries_the_whole_identity_in_its_tags(self, target, compute, lease, endpoint):
+        cluster = endpoint.clients.repeating("emr").describe_cluster(ClusterId=compute.id)["Cluster"]
         assert lease.tags.items() <= {tag["Key"]: tag["Value"] for tag in cluster["Tags"]}.items()
 
-    def test_a_refused_request_says_what_was_refused_and_that_nothing_runs(self, clients, lease):
-        from emr_pipelines.errors import ComputeError
-
-        target = target_for(PROFILE.model_copy(update={"release": "seven"}), clients)
+    def test_a_refused_request_says_what_was_refused_and_that_nothing_runs(self, endpoint, lease):
+        target = target_for(PROFILE.model_copy(update={"release": "seven"}), endpoint.clients)
         with pytest.raises(ComputeError, match=r"(?s)profile 'ec2' got no cluster\. Nothing runs"):
-            target.acquire(lease, frozenset())
-
-    def test_a_failed_step_leaves_the_cluster_to_the_other_jobs(self, target, compute, lease, failing, quick):
-        from emr_pipelines.targets.states import Phase
-        from tests.conformance.cases import ended
-
-        run = target.submit(compute, failing, {}, key(lease))
-        ended(target, compute, run.id)
-        assert target.state(compute).phase is Phase.READY
-
-
-def test_a_lost_answer_of_run_job_flow_leaves_one_cluster(clients):
-    """The first answer is lost after its effect, as a broken connection loses it."""
-    from botocore.exceptions import ReadTimeoutError
-
-    from emr_pipelines.keys import Lease
-
-    lost = []
-
-    class LosesOneAnswer:
-        def __init__(self, client):
-            self._client = client
-
-        def run_job_flow(self, **request):
-            answer = self._client.run_job_flow(**request)
-            if not lost:
-                lost.append(answer["JobFlowId"])
-                raise ReadTimeoutError(endpoint_url="http://127.0.0.1")
-            return answer
-
-    lease = Lease("conformance", "dag", "a lost answer", "emr")
-    target = target_for(PROFILE, replace(clients, once=lambda service: LosesOneAnswer(clients.once(service))))
-    compute = target.acquire(lease, frozenset())
-    assert [compute.id] == lost
-    assert target.lookup(lease) == [compute]
-    target.release(compute)
+            target.acquire(lease, ENGINES)

@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from emr_pipelines.errors import ComputeError, ComputeReleasedError
+from emr_pipelines.errors import ComputeReleasedError
 from emr_pipelines.jobs import CommandJob, Engine, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key, Lease, prefix_of
 from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Usage
@@ -23,7 +23,7 @@ from emr_pipelines.targets.job_runs import settings, spark_options
 from emr_pipelines.targets.once import send_once
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import refused
-from emr_pipelines.targets.s3_logs import console_of, log_tail
+from emr_pipelines.targets.s3_logs import console_of, log_tails
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
 _LIVE_CLUSTERS = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
@@ -85,26 +85,18 @@ class Ec2:
 
     def acquire(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
         """Adopt the lease's cluster, or create it. Of two created at the same moment, all callers keep the same one."""
-        if not self.lookup(lease):
-            request = self._profile.request(lease, engines)
-            try:
-                send_once(
-                    lambda: self._clients.once("emr").run_job_flow(**request)["JobFlowId"], lambda: self._oldest(lease)
-                )
-            except ClientError as error:
-                raise refused(error, f"profile {self._profile.name!r} got no cluster", "Nothing runs.") from error
         clusters = self.lookup(lease)
         if not clusters:
-            raise ComputeError(
-                f"The cluster of lease {lease.id} ended as soon as it was created. Nothing runs; a retry creates another."
-            )
+            made = self._create(lease, engines)
+            clusters = self.lookup(lease) or [made]
         for twin in clusters[1:]:
             self.release(twin)
         return clusters[0]
 
     def lookup(self, lease: Lease) -> list[Compute]:
-        """List the lease's clusters by name, oldest first."""
-        mine = [cluster for cluster in self._live_clusters() if cluster["Name"].startswith(prefix_of(lease.id))]
+        """List the clusters that this profile made for the lease by name, oldest first."""
+        name = self._profile.cluster_name(lease)
+        mine = [cluster for cluster in self._live_clusters() if cluster["Name"] == name]
         return [self._compute(cluster["Id"], lease.id) for cluster in mine]
 
     def owned(self, deployment: str) -> list[Compute]:
@@ -200,9 +192,7 @@ class Ec2:
     def logs(self, compute: Compute, run: str) -> Logs:
         """Read ``<log_uri>/<cluster>/steps/<step>/``; EMR delivers it minutes after a step's end."""
         address = f"{self._profile.log_uri.rstrip('/')}/{compute.id}/steps/{run}/"
-        s3 = self._clients.repeating("s3")
-        tails = {stream: log_tail(s3, f"{address}{stream}.gz") for stream in _STREAMS}
-        return Logs({stream: tail for stream, tail in tails.items() if tail is not None}, address)
+        return Logs(log_tails(self._clients.repeating("s3"), address, _STREAMS), address)
 
     def links(self, compute: Compute, run: str | None) -> dict[str, str]:
         """Return the EMR and S3 consoles' pages, or the local endpoint's own addresses."""
@@ -230,6 +220,17 @@ class Ec2:
 
     def _compute(self, cluster: str, lease: str) -> Compute:
         return Compute("ec2", self._profile.name, cluster, lease, overrides=self._profile.overrides)
+
+    def _create(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
+        request = self._profile.request(lease, engines)
+        try:
+            made = send_once(
+                lambda: str(self._clients.once("emr").run_job_flow(**request)["JobFlowId"]),
+                lambda: self._oldest(lease),
+            )
+        except ClientError as error:
+            raise refused(error, f"profile {self._profile.name!r} got no cluster", "Nothing runs.") from error
+        return self._compute(made, lease.id)
 
     def _oldest(self, lease: Lease) -> str | None:
         return next((compute.id for compute in self.lookup(lease)), None)

@@ -154,6 +154,10 @@ class Ec2Profile(Profile):
             raise ValueError("task instances need core instances: EMR keeps HDFS on the core nodes")
         return self
 
+    def cluster_name(self, lease: Lease) -> str:
+        """Return the name by which the lease's cluster of this profile is found."""
+        return name_of(lease.id, self.name, lease.dag_id)
+
     def request(self, lease: Lease, engines: frozenset[Engine]) -> dict[str, Any]:
         """Return the RunJobFlow request that creates this cluster for a lease."""
         needed = {_APPLICATION_OF_ENGINE[engine] for engine in engines if engine in _APPLICATION_OF_ENGINE}
@@ -161,7 +165,7 @@ class Ec2Profile(Profile):
         groups = {"MASTER": self.primary, "CORE": core, "TASK": task}
         return given(
             {
-                "Name": name_of(lease.id, self.name, lease.dag_id),
+                "Name": self.cluster_name(lease),
                 "LogUri": self.log_uri,
                 "ReleaseLabel": self.release,
                 "Applications": [{"Name": name} for name in dict.fromkeys((*self.applications, *sorted(needed)))],

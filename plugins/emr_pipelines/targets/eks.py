@@ -22,7 +22,7 @@ from emr_pipelines.targets.eks_jobs import LIVE_RUNS, cluster_state, job_state, 
 from emr_pipelines.targets.eks_profile import EksProfile
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import REFUSALS, code_of, is_unknown, refused
-from emr_pipelines.targets.s3_logs import bucket_and_key, console_of, log_tail
+from emr_pipelines.targets.s3_logs import console_of, folders_of_logs, log_tails
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
 _STREAMS = ("stdout", "stderr")
@@ -134,11 +134,9 @@ class Eks:
         """Read the driver's logs below ``<log_uri>/<virtual cluster>/jobs/<job run>/containers/``, of the latest attempt."""
         address = self._address(compute, run)
         s3 = self._clients.repeating("s3")
-        folders = self._driver_folders(s3, address, run)
-        if not folders:
-            return Logs({}, address)
-        streams = {stream: log_tail(s3, f"{folders[-1]}{stream}.gz") for stream in _STREAMS}
-        return Logs({stream: tail for stream, tail in streams.items() if tail is not None}, address)
+        # The pod's name goes on where a retry policy allows more than one driver.
+        folders = folders_of_logs(s3, f"{address}containers/", f"/spark-{run}-driver")
+        return Logs(log_tails(s3, folders[-1], _STREAMS) if folders else {}, address)
 
     def links(self, compute: Compute, run: str | None) -> dict[str, str]:
         """Return the EMR and S3 consoles' pages, or the local endpoint's own addresses."""
@@ -265,21 +263,6 @@ class Eks:
 
     def _address(self, compute: Compute, run: str) -> str:
         return f"{self._profile.log_uri.rstrip('/')}/{compute.id}/jobs/{run}/"
-
-    def _driver_folders(self, s3: Any, address: str, run: str) -> list[str]:
-        """List where the driver's logs lie, one folder for each attempt, oldest first."""
-        bucket, prefix = bucket_and_key(f"{address}containers/")
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        driver = f"/spark-{run}-driver/"
-        try:
-            found = [one for page in pages for one in page.get("Contents", []) if driver in one["Key"]]
-        except ClientError as error:
-            if code_of(error) == "NoSuchBucket":
-                return []
-            raise
-        ordered = sorted(found, key=lambda one: (one["LastModified"], one["Key"]))
-        folders = [f"s3://{bucket}/{one['Key'].rpartition('/')[0]}/" for one in ordered]
-        return list(dict.fromkeys(folders))
 
 
 def _namespace_of(cluster: Mapping[str, Any]) -> str:

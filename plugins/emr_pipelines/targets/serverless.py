@@ -21,7 +21,7 @@ from emr_pipelines.targets import job_runs
 from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Usage
 from emr_pipelines.targets.profile import LEASE_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import REFUSALS, code_of, is_unknown, refused
-from emr_pipelines.targets.s3_logs import console_of, log_tail
+from emr_pipelines.targets.s3_logs import console_of, folders_of_logs, log_tails
 from emr_pipelines.targets.serverless_applications import Applications
 from emr_pipelines.targets.serverless_jobs import job_state, run_request
 from emr_pipelines.targets.serverless_profile import ENGINES, ServerlessProfile
@@ -148,12 +148,12 @@ class Serverless:
             self._applications.cancel(run["applicationId"], run["id"])
 
     def logs(self, compute: Compute, run: str) -> Logs:
-        """Read ``<log_uri>/applications/<application>/jobs/<job run>/<worker>/``, of the latest attempt."""
+        """Read the driver's logs below ``<log_uri>/applications/<application>/jobs/<job run>/``, of the latest attempt."""
         address = self._address(run)
         s3 = self._clients.repeating("s3")
-        worker = _WORKERS[self._engine_of(compute, run)]
-        streams = {stream: log_tail(s3, f"{address}{worker}/{stream}.gz") for stream in _STREAMS}
-        return Logs({stream: tail for stream, tail in streams.items() if tail is not None}, address)
+        # Where a retry policy allows more than one attempt, each has a folder of its own between the two.
+        folders = folders_of_logs(s3, address, f"/{_WORKERS[self._engine_of(compute, run)]}/")
+        return Logs(log_tails(s3, folders[-1], _STREAMS) if folders else {}, address)
 
     def links(self, compute: Compute, run: str | None) -> dict[str, str]:
         """Return the EMR and S3 consoles' pages, or the local endpoint's own addresses, and the Spark UI of a job run."""
