@@ -62,8 +62,10 @@ def fault_of(document: Any) -> Fault:
         raise InvalidFaultError(f"A fault has no {unknown[0]!r}: give {', '.join(known)}.")
     service, fault, operation = document.get("service"), document.get("fault"), document.get("operation")
     count, name_contains = document.get("count", 1), document.get("name_contains", "")
-    if not (isinstance(service, str) and service):
-        raise InvalidFaultError(f"A fault needs a service, such as {', '.join(EMR_SERVICES)} or s3.")
+    if service not in _services():
+        raise InvalidFaultError(
+            f"{service!r} is no service: give what requests are signed for, such as {', '.join(EMR_SERVICES)} or s3."
+        )
     if fault not in FAULTS:
         raise InvalidFaultError(f"{fault!r} is not a fault: give one of {', '.join(FAULTS)}.")
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
@@ -72,6 +74,11 @@ def fault_of(document: Any) -> Fault:
         raise InvalidFaultError(f"name_contains must be a text, not {name_contains!r}.")
     _check_operation(service, fault, operation)
     return Fault(service, fault, operation, count, name_contains)
+
+
+def _services() -> list[str]:
+    """List what requests may be signed for: for nearly all services botocore's name, but not for EMR on EC2."""
+    return [*EMR_SERVICES, *(name for name in get_session().get_available_services() if name != "emr")]
 
 
 def _check_operation(service: str, fault: str, operation: Any) -> None:

@@ -55,7 +55,9 @@ def test_what_is_armed_is_listed_with_how_often_it_struck_until_it_is_forgotten(
     ("asked", "words"),
     [
         (["throttle"], "A fault is a JSON object"),
-        ({"fault": "throttle"}, "A fault needs a service"),
+        ({"fault": "throttle"}, "None is no service: give what requests are signed for, such as elasticmapreduce, "),
+        ({"service": ["s3"], "fault": "throttle"}, "['s3'] is no service"),
+        ({"service": "emr", "fault": "throttle"}, "'emr' is no service"),
         ({"service": "s3"}, "None is not a fault: give one of throttle, error, lose_answer, refuse_capacity."),
         ({"service": "s3", "fault": "melt"}, "'melt' is not a fault"),
         ({"service": "s3", "fault": "error", "when": 1}, "A fault has no 'when': give service, fault, operation, "),
@@ -85,7 +87,7 @@ def test_what_is_no_fault_is_refused_in_one_sentence(asked, words):
     ("method", "body", "expected"),
     [
         ("POST", b"{", (400, "The request is not JSON")),
-        ("POST", {"fault": "throttle"}, (400, "A fault needs a service")),
+        ("POST", {"fault": "throttle"}, (400, "None is no service")),
         ("PUT", {}, (405, "Arm a fault with POST")),
     ],
 )
