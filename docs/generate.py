@@ -9,89 +9,38 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from botocore import xform_name
-from botocore.session import get_session
-from pydantic import BaseModel  # noqa: TC002  # beside what else the code below asks at run time
+from pydantic import BaseModel
 
+from docs import permissions
+from docs.samples import JOBS, SAMPLES, SITUATIONS, STATES, Sample
 from emr_pipelines import EmrJobOperator, EmrPipeline, QualityCheckOperator, errors, operators
+from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
-from emr_pipelines.keys import Attempt, Lease, Record, Standing, decide
+from emr_pipelines.keys import Standing, decide
 from emr_pipelines.quality import RuleType, dqdl
-from emr_pipelines.targets import base, capabilities_of, ec2, ec2_profile, target_names
-from emr_pipelines.targets.ec2_profile import Ec2Profile
+from emr_pipelines.targets import base, capabilities_of, target_names
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
-PACKAGE = ROOT / "plugins" / "emr_pipelines"
-
-RECORD = Record(nonce="n", generation=1, max_tries=1, clear_number=0, fingerprint="f")
-SITUATIONS: Mapping[str, tuple[Record | None, Attempt]] = {
-    "there is no record": (None, Attempt(1, 0, "f")),
-    "the task was cleared (`max_tries` rose)": (RECORD, Attempt(2, 1, "f")),
-    "the job changed (its fingerprint differs)": (RECORD, Attempt(1, 0, "changed")),
-    "only the run's `clear_number` rose": (RECORD, Attempt(1, 1, "f")),
-    "nothing changed": (RECORD, Attempt(1, 0, "f")),
-}
-"""What an execution of a task may find, the first that holds counts."""
-
-EXAMPLES: Sequence[Job] = (
-    SparkJob(script="jobs/clean.py", args=("--date", "2013-01-15"), conf={"spark.executor.memory": "4g"}),
-    SparkJob(script="jars/report.jar", main_class="com.example.Report", files=("jobs/report.conf",)),
-    SparkSqlJob(script="sql/report.sql", variables={"dt": "2013-01-15"}),
-    HiveJob(script="hive/report.hql", variables={"dt": "2013-01-15"}, conf={"hive.exec.parallel": "true"}),
-    CommandJob(command=("bash", "-c", "hadoop fs -ls /")),
-)
-
-PLAIN: Mapping[str, Any] = {
-    "name": "ec2",
-    "target": "ec2",
-    "region": "us-east-1",
-    "log_uri": "s3://example-logs/emr/",
-    "primary": {"type": "m5.xlarge"},
-    "core": {"type": "m5.xlarge"},
-}
-OTHER: Mapping[str, Any] = {
-    "name": "large",
-    "region": "eu-west-1",
-    "connection": "aws_other",
-    "release": "emr-7.0.0",
-    "applications": ["Spark"],
-    "primary": {"type": "m5.2xlarge"},
-    "core": {"type": "r5.xlarge"},
-    "task": {"type": "r5.xlarge"},
-    "managed_scaling": {"minimum": 1, "maximum": 9},
-    "subnet": "subnet-1",
-    "key_pair": "key",
-    "primary_security_group": "sg-1",
-    "core_security_group": "sg-2",
-    "service_access_security_group": "sg-3",
-    "service_role": "OtherRole",
-    "instance_profile": "OtherProfile",
-    "security_configuration": "encrypted",
-    "root_volume_size": 50,
-    "configurations": [{"classification": "spark-defaults"}],
-    "bootstrap_actions": [{"name": "install", "script": "s3://example/install.sh"}],
-    "concurrent_steps": 2,
-    "idle_minutes": 5,
-    "deploy_mode": "cluster",
-    "log_uri": "s3://other-logs/",
-    "tags": {"team": "data"},
-}
-"""A value of each setting that differs from ``PLAIN`` and from the default."""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a Markdown table."""
+    """Write a Markdown table, without the columns in which nothing stands."""
+    rows = list(rows)
+    kept = [column for column in range(len(heads)) if any(row[column] for row in rows)]
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line[column].replace("|", "\\|") for column in kept) + " |" for line in lines)
 
 
 def code(text: object) -> str:
@@ -117,14 +66,36 @@ def decisions() -> str:
 
 
 def targets() -> str:
-    """Say which engine each target has."""
-    engines = [job.engine for job in (SparkJob, HiveJob, CommandJob)]
-    rows = []
-    for name in target_names():
-        can = capabilities_of(name)
-        offered = ["yes" if engine in can.engines else "no" for engine in engines]
-        rows.append([code(name), *offered, "yes" if can.bills_while_idle else "no"])
-    return table(["target", *engines, "bills while idle"], rows)
+    """Say what each target can run, whose its compute is, and how it is paid."""
+    names = target_names()
+    jobs_there_are = {
+        "`SparkJob`, `QualityCheckOperator`": SparkJob(script="s"),
+        "`SparkSqlJob`": SparkSqlJob(script="s"),
+        "`HiveJob`": HiveJob(script="s"),
+        "`HiveJob(spark_sql=True)`": HiveJob(script="s", spark_sql=True),
+        "`CommandJob`": CommandJob(command=("c",)),
+    }
+    can = {name: capabilities_of(name) for name in names}
+    rows = [[told, *(_runs(job, can[name].engines) for name in names)] for told, job in jobs_there_are.items()]
+    rows += [
+        ["whose compute is", *(", ".join(code(owner) for owner in sorted(can[name].owners)) for name in names)],
+        ["bills while idle", *(_yes(can[name].bills_while_idle) for name in names)],
+        ["reports what it bills", *(_yes(can[name].reports_its_bill) for name in names)],
+        ["oldest release", *(code(can[name].oldest_release) for name in names)],
+    ]
+    return table(["", *(code(name) for name in names)], rows)
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
+
+
+def _runs(job: Job, engines: frozenset[Any]) -> str:
+    try:
+        engine = job.engine_on(engines)
+    except ConfigurationError:
+        return "no"
+    return "yes" if engine == job.engine else f"as {engine.capitalize()} SQL"
 
 
 def contract() -> str:
@@ -140,46 +111,68 @@ def contract() -> str:
 
 
 def states() -> str:
-    """Say how EMR's words are translated."""
-    rows = [("step", code(theirs), code(ours)) for theirs, ours in ec2._RUN_STATES.items()]  # noqa: SLF001  # the fact
-    rows += [("cluster", code(theirs), code(ours)) for theirs, ours in ec2._PHASES.items()]  # noqa: SLF001  # the fact
-    rows += [("cluster's end", code(theirs), f"fault of the {ours}") for theirs, ours in ec2._FAULTS.items()]  # noqa: SLF001  # the fact
-    return table(["of a", "EMR says", "here it is"], rows)
+    """Say how each service's words are translated, and whose fault an end without success is."""
+    parts = []
+    for target, seen in STATES.items():
+        rows = [(one.thing, code(one.state), code(one.detail), code(one.here), one.fault) for one in seen()]
+        parts += [
+            f"### States of {code(target)}",
+            table(["of a", "AWS says", "with", "here it is", "fault of the"], rows),
+        ]
+    return "\n\n".join(parts)
 
 
 def jobs() -> str:
-    """Describe each job, and the step that an example becomes."""
+    """Describe each job, and the request that an example becomes on each target."""
     parts = []
     for model in (SparkJob, SparkSqlJob, HiveJob, CommandJob):
-        examples = [_example(job) for job in EXAMPLES if type(job) is model]
+        examples = [_example(job) for job in JOBS if type(job) is model]
         parts += [f"## {model.__name__}", prose(model.__doc__), fields(model, skip={"kind"}), *examples]
     return "\n\n".join(parts)
 
 
 def _example(job: Job) -> str:
-    given = ", ".join(
-        f"{name}={value!r}" for name, value in job.model_dump(exclude_defaults=True, exclude={"kind"}).items()
-    )
-    addresses = {path: f"s3://artifacts/{path.rpartition('/')[2]}" for path in job.code()}
-    step = ec2.step_request(job, addresses, "name", Ec2Profile(**PLAIN))["HadoopJarStep"]
-    words = " ".join(word if re.fullmatch(r"[\w./:=,-]+", word) else f'"{word}"' for word in step["Args"])
-    return f"```text\n{type(job).__name__}({given})\n\n{step['Jar']} {words}\n```"
+    settings = job.model_dump(exclude_defaults=True, exclude={"kind"})
+    given = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+    parts = [f"{type(job).__name__}({given})"]
+    for target, sample in SAMPLES.items():
+        if _runs(job, capabilities_of(target).engines) != "no":
+            request = sample.runs(job)
+            driver = request["HadoopJarStep"] if target == "ec2" else request["jobDriver"]
+            words = [f"  {member}: {_words(value)}" for member, value in _members_of(driver)]
+            parts.append("\n".join([f"{target}:", *words]))
+    return "```text\n" + "\n\n".join(parts) + "\n```"
 
 
-def fields(model: type[BaseModel], skip: Iterable[str] = (), **more: Callable[[str], str]) -> str:
-    """List a model's settings; ``more`` are further columns by their heads."""
+def _members_of(driver: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in driver.items():
+        if isinstance(value, dict):
+            yield from _members_of(value, f"{path}{name}.")
+        elif value:
+            yield f"{path}{name}", value
+
+
+def _words(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else shlex.join(value)
+
+
+def fields(model: type[BaseModel], skip: Iterable[str] = (), target: str = "", **more: Callable[[str], str]) -> str:
+    """List a model's settings; ``more`` are further columns by their heads, ``target`` is whose parts are linked to."""
     schema = model.model_json_schema()
     schema = schema if "properties" in schema else schema["$defs"][model.__name__]
-    notes = _notes(model)
+    notes = {name: note for base_class in reversed(_own(model)) for name, note in _notes(base_class).items()}
     rows = []
     for name, setting in schema["properties"].items():
         if name not in skip:
-            default = "required" if name in schema.get("required", []) else _default(setting.get("default"))
+            default = "required" if name in schema.get("required", []) else _default(model.model_fields[name].default)
             extra = [cell(name) for cell in more.values()]
-            rows.append([code(name), _type(setting), default, *extra, prose(notes.get(name))])
-    heads = ["setting", "type", "default", *more, ""]
-    kept = [column for column in range(len(heads)) if any(row[column] for row in rows)]
-    return table([heads[column] for column in kept], ([row[column] for column in kept] for row in rows))
+            rows.append([code(name), _type(setting, target), default, *extra, prose(notes.get(name))])
+    return table(["setting", "type", "default", *more, ""], rows)
+
+
+def _own(model: type[BaseModel]) -> list[type[BaseModel]]:
+    """List a model and what of this package it derives from."""
+    return [one for one in model.__mro__ if issubclass(one, BaseModel) and one.__module__.startswith("emr_pipelines.")]
 
 
 def _notes(model: type[BaseModel]) -> dict[str, str]:
@@ -193,26 +186,29 @@ def _notes(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _default(value: Any) -> str:
-    if value in (None, "", [], {}):
+    if isinstance(value, BaseModel):
+        given = value.model_dump(exclude_unset=True)
+        return code("{" + ", ".join(f"{name}: {inner}" for name, inner in given.items()) + "}") if given else ""
+    if value in (None, "", (), {}):
         return ""
     return code(
-        ", ".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else value
+        ", ".join(value) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else value
     )
 
 
-def _type(schema: Mapping[str, Any]) -> str:  # noqa: PLR0911  # a line for each kind of schema
+def _type(schema: Mapping[str, Any], target: str = "") -> str:  # noqa: PLR0911  # a line for each kind of schema
     """Say a JSON schema in words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name.lower()})"
+        return f"[{name}](#{name.lower()}-of-{target})"
     if "anyOf" in schema:
-        return " or ".join(_type(one) for one in schema["anyOf"] if one != {"type": "null"})
+        return " or ".join(_type(one, target) for one in schema["anyOf"] if one != {"type": "null"})
     if "const" in schema or "enum" in schema:
         return ", ".join(code(one) for one in schema.get("enum", [schema.get("const")]))
     if schema["type"] == "array":
-        return f"list of {_type(schema['items'])}"
+        return f"list of {_type(schema['items'], target)}"
     if schema["type"] == "object":
-        return f"mapping to {_type(schema['additionalProperties'])}"
+        return f"mapping to {_type(schema['additionalProperties'], target)}"
     if "pattern" in schema:
         return f"text like {code(schema['pattern'])}"
     low, high = schema.get("minimum"), schema.get("maximum")
@@ -224,25 +220,54 @@ def _type(schema: Mapping[str, Any]) -> str:  # noqa: PLR0911  # a line for each
     )
 
 
-def ec2_settings() -> str:
-    """List the settings of a cluster and of its parts, with the member of RunJobFlow that each becomes."""
-    parts = [prose(Ec2Profile.__doc__), fields(Ec2Profile, skip={"name"}, RunJobFlow=_members)]
-    for name in ("InstanceGroup", "Volumes", "ManagedScaling", "BootstrapAction", "Classification"):
-        model = getattr(ec2_profile, name)
-        parts += [f"### {name}", prose(model.__doc__), fields(model)]
+def settings_of(target: str) -> str:
+    """List the settings of a target's profiles and of their parts, with the members of the requests that each becomes."""
+    sample = SAMPLES[target]
+    skip = {"name", "overrides", *(() if "max_concurrent" in sample.other else ("max_concurrent",))}
+    columns = {operation: _member_of(sample, operation) for operation in sample.requests}
+    parts = [prose(sample.model.__doc__), fields(sample.model, skip=skip, target=target, **columns)]
+    for model in _parts_of(sample.model):
+        parts += [f"### {model.__name__} of {code(target)}", prose(model.__doc__), fields(model, target=target)]
     return "\n\n".join(parts)
 
 
-def _members(setting: str) -> str:
-    """Find what of the request changes with a setting."""
-    lease = Lease("deployment", "dag", "run", "group")
-    plain, other = (
-        dict(_leaves(Ec2Profile(**{**PLAIN, **changed}).request(lease, frozenset())))
-        for changed in ({}, {setting: OTHER.get(setting, PLAIN.get(setting))})
-    )
-    paths = {path for path in plain.keys() | other.keys() if plain.get(path) != other.get(path)}
-    members = {".".join(re.sub(r"\.\d+\b.*", "", path).split(".")[:2]) for path in paths}
-    return ", ".join(code(member) for member in sorted(members))
+def _parts_of(model: type[BaseModel]) -> list[type[BaseModel]]:
+    """List the models that a model's settings are made of, in the order of the settings."""
+    found: dict[type[BaseModel], None] = {}
+    for field in model.model_fields.values():
+        for part in _models_in(field.annotation):
+            if part is not model:
+                found |= {part: None, **dict.fromkeys(_parts_of(part))}
+    return list(found)
+
+
+def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _member_of(sample: Sample, operation: str) -> Callable[[str], str]:
+    """Return what finds the members of a request that change with a setting."""
+
+    def members(setting: str) -> str:
+        if setting not in sample.other:
+            return ""
+        plain, other = (
+            [dict(_leaves(request)) for request in sample.requests[operation](sample.profile(**changed))]
+            for changed in ({}, {setting: sample.other[setting]})
+        )
+        paths = {
+            path
+            for before, after in zip(plain, other, strict=True)
+            for path, value in after.items()
+            if before.get(path) != value
+        }
+        named = {".".join(re.sub(r"\.\d+\b.*", "", path).split(".")[:2]) for path in paths}
+        return ", ".join(code(member) for member in sorted({re.sub(r"^tags\..*", "tags", name) for name in named}))
+
+    return members
 
 
 def _leaves(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
@@ -302,28 +327,11 @@ def rule_types_refused() -> str:
     return ", ".join(code(name) for name in sorted(dqdl._OTHER_RULE_TYPES))  # noqa: SLF001  # the fact
 
 
-def permissions() -> str:
-    """List the operations that the tasks call, as actions of IAM."""
-    called = {"emr": _calls(PACKAGE / "targets" / "ec2.py", "emr"), "s3": set()}
-    for module in ("targets/ec2.py", "artifacts.py", "operators.py"):
-        called["s3"] |= _calls(PACKAGE / module, "s3")
-    # HeadObject is allowed by s3:GetObject, and tells "not there" from "not allowed" only with s3:ListBucket.
-    objects = {"s3:GetObject" if name == "HeadObject" else f"s3:{name}" for name in called["s3"]}
-    return "\n".join(
-        f"- `{action}`" for action in sorted({f"elasticmapreduce:{name}" for name in called["emr"]} | objects)
-    )
-
-
-def _calls(path: Path, service: str) -> set[str]:
-    """Find the operations of a service among the attributes and words of a module."""
-    known = {xform_name(name): name for name in get_session().get_service_model(service).operation_names}
-    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    words = {
-        node.attr if isinstance(node, ast.Attribute) else node.value
-        for node in tree
-        if isinstance(node, ast.Attribute) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
-    }
-    return {known[word] for word in words if word in known}
+def policy() -> str:
+    """Write what the tasks may do as a policy of IAM, and why what is no call of theirs is in it."""
+    written = json.dumps(permissions.policy_document(), indent=2)
+    rows = [(code(action), reason) for besides in permissions.BESIDES.values() for action, reason in besides.items()]
+    return f"```json\n{written}\n```\n\n{table(['what is no call of the tasks', 'why it is in it'], rows)}"
 
 
 def commands() -> str:
@@ -344,13 +352,15 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "contract": contract,
     "decisions": decisions,
-    "ec2 settings": ec2_settings,
+    "ec2 settings": partial(settings_of, "ec2"),
+    "eks settings": partial(settings_of, "eks"),
     "error tree": error_tree,
     "jobs": jobs,
     "operators": task_group_and_operators,
-    "permissions": permissions,
+    "policy": policy,
     "rule types": rule_types,
     "rule types refused": rule_types_refused,
+    "serverless settings": partial(settings_of, "serverless"),
     "states": states,
     "targets": targets,
 }

@@ -14,13 +14,18 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from botocore import xform_name
+from botocore.session import get_session
 
-from docs import generate
+from docs import generate, permissions, samples
+from docs.samples import SITUATIONS
 from emr_pipelines import EmrJobOperator
 from emr_pipelines.environments import read_environment
 from emr_pipelines.keys import Attempt, Record, Standing, decide
 from emr_pipelines.quality import compile_plan, parse_ruleset
+from emr_pipelines.targets import target_names
 from tests.support.airflow import ask_airflow
+from tests.unit.test_architecture import FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "include" / "local_emr" / "README.md"])
@@ -57,7 +62,7 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_link_leads_somewhere(page):
-    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", prose(page))):
         if not link.startswith(("http://", "https://")):
             path, _, anchor = link.partition("#")
             target = (page.parent / path).resolve() if path else page
@@ -94,18 +99,18 @@ def test_every_part_that_can_be_generated_stands_on_a_page():
 
 def test_the_first_row_of_the_decision_table_that_holds_counts():
     """The table has a row per situation; every mixture of situations is decided by the first one that it holds."""
-    cells = {
-        (row, standing): decide(*generate.SITUATIONS[row], standing).action
-        for row in generate.SITUATIONS
-        for standing in Standing
-    }
+    cells = {(row, standing): decide(*SITUATIONS[row], standing).action for row in SITUATIONS for standing in Standing}
     for kept, cleared, changed, run_cleared, standing in product(
         [False, True], [False, True], [False, True], [False, True], Standing
     ):
         record = Record("n", 1, 1, 0, "f") if kept else None
         attempt = Attempt(2 if cleared else 1, 1 if run_cleared else 0, "changed" if changed else "f")
         first = [not kept, cleared, changed, run_cleared, True].index(True)
-        assert decide(record, attempt, standing).action == cells[list(generate.SITUATIONS)[first], standing]
+        assert decide(record, attempt, standing).action == cells[list(SITUATIONS)[first], standing]
+
+
+def test_the_states_of_every_target_are_told():
+    assert sorted(samples.STATES) == sorted(samples.SAMPLES) == target_names()
 
 
 # What is named
@@ -171,6 +176,13 @@ def test_every_variable_of_the_package_is_listed():
     assert listed == read
 
 
+def test_the_floors_on_the_page_are_those_that_a_test_holds():
+    (drawn,) = [
+        text for page, text in blocks("text") if page == "docs/architecture.md" and text.startswith("pipeline\n")
+    ]
+    assert [set(line.split(", ")) for line in drawn.splitlines()] == FLOORS[-2::-1]
+
+
 def test_the_glossary_has_each_word_once():
     words = re.findall(r"^\| \*\*(.+?)\*\*", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
     assert len(words) == len(set(words))
@@ -222,7 +234,12 @@ def written(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("dag", "tasks"), [("flights_routes", {"routes", "check"}), ("flights_other_jobs", {"hive", "tuned", "listings"})]
+    ("dag", "tasks"),
+    [
+        ("flights_routes", {"routes", "check"}),
+        ("flights_other_jobs", {"hive", "tuned", "listings"}),
+        ("flights_anywhere", {"clean"}),
+    ],
 )
 def test_a_dag_of_the_pages_becomes_a_pipeline(dag, tasks, written, monkeypatch):
     monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(written / "include"))
@@ -254,18 +271,48 @@ def test_an_environment_of_the_pages_is_valid(page, text, tmp_path):
     assert len(read_environment(path).profiles) > 0, page
 
 
-def test_the_policy_for_aws_allows_what_the_tasks_call_and_what_their_request_carries():
+def actions(statement: dict) -> set[str]:
+    action = statement["Action"]
+    return {action} if isinstance(action, str) else set(action)
+
+
+SERVICES = {
+    "elasticmapreduce": ("emr", "ec2*.py"),
+    "emr-containers": ("emr-containers", "eks*.py"),
+    "emr-serverless": ("emr-serverless", "serverless*.py"),
+    "s3": ("s3", "../**/*.py"),
+}
+
+
+@pytest.mark.parametrize("prefix", SERVICES)
+def test_the_policy_for_aws_allows_every_call_of_the_tasks(prefix):
     ((_, text),) = blocks("json")
-    allowed = set()
-    for statement in json.loads(text)["Statement"]:
-        actions = statement["Action"]
-        allowed |= {actions} if isinstance(actions, str) else set(actions)
-    carried = {
-        "elasticmapreduce:AddTags",
-        "elasticmapreduce:PutAutoTerminationPolicy",
-        "elasticmapreduce:PutManagedScalingPolicy",
+    allowed = {action for statement in json.loads(text)["Statement"] for action in actions(statement)}
+    service, modules = SERVICES[prefix]
+    names = {xform_name(name): name for name in get_session().get_service_model(service).operation_names}
+    sources = [path.read_text() for path in (ROOT / "plugins/emr_pipelines/targets").glob(modules)]
+    said = {word for source in sources for word in re.findall(r"[.\"](\w+)[\"(]", source)}
+    called = {names[word] for word in said & set(names)}
+    assert called
+    others = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
+    assert {f"{prefix}:{others.get(name, name)}" for name in called} - allowed == set()
+
+
+def test_the_policy_for_aws_allows_of_s3_what_the_tasks_call_and_no_more():
+    ((_, text),) = blocks("json")
+    allowed = {action for statement in json.loads(text)["Statement"] for action in actions(statement)}
+    assert {action for action in allowed if action.startswith("s3:")} == permissions.calls_of_s3()
+
+
+def test_the_policy_for_aws_lets_airflow_pass_the_roles_of_the_development_environment():
+    ((_, text),) = blocks("json")
+    (passed,) = [one["Resource"] for one in json.loads(text)["Statement"] if one["Action"] == "iam:PassRole"]
+    dev = (ROOT / "include/compute/dev.yaml").read_text()
+    named = re.findall(r"^    (?:service_role|instance_profile|execution_role): (\S+)", dev, re.MULTILINE)
+    # A role of EMR on EKS is assumed by the service accounts of its namespace, and passed by nobody.
+    assert {role.rpartition("/")[2] for role in passed} == {role.rpartition("/")[2] for role in named} - {
+        "emr-on-eks-jobs"
     }
-    assert allowed == set(re.findall(r"`(.+)`", generate.permissions())) | carried | {"iam:PassRole", "s3:ListBucket"}
 
 
 def shell_lines() -> list[tuple[str, list[str]]]:
