@@ -7,7 +7,6 @@ folder ("Viewing After the Fact" in Spark's "Monitoring and Instrumentation"), w
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 import urllib.error
@@ -15,6 +14,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 from local_emr.engine.processes import GuardedProcess
+from local_emr.server import listen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,6 @@ START_SECONDS = 60.0
 READ_SECONDS = 30.0
 """How long the server may take to start, and to read a new event log."""
 
-_STARTED = re.compile(r"started at http://\S+:(?P<port>\d+)")
 _IN_PROGRESS = ".inprogress"
 
 
@@ -90,11 +89,13 @@ class History:
     def _start(self) -> None:
         work = self._shown.with_name("spark-history-server")
         work.mkdir(exist_ok=True)
-        output = work / "log"
+        with listen("127.0.0.1", 0) as listener:
+            port = listener.getsockname()[1]
         settings = {
             "spark.history.fs.logDirectory": self._shown.as_uri(),
             "spark.history.fs.update.interval": "1s",
-            "spark.history.ui.port": "0",
+            "spark.history.ui.port": f"{port}",
+            "spark.port.maxRetries": "0",  # on another port nobody would find it
         }
         command = self._engine.java().command(
             HISTORY_SERVER,
@@ -104,22 +105,15 @@ class History:
             memory_mb=MEMORY_MB,
             options=[f"-D{name}={value}" for name, value in settings.items()],
         )
-        with output.open("wb") as log:
+        with (work / "log").open("wb") as log:
             environment = {"PATH": os.environ.get("PATH", os.defpath), "SPARK_LOCAL_IP": "127.0.0.1"}
             self._server = GuardedProcess(command, folder=work, environment=environment, stdout=log, stderr=log)
-        port = self._await_port(self._server, output)
         self._address = f"http://127.0.0.1:{port}"
-
-    def _await_port(self, server: GuardedProcess, output: Path) -> int:
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if match := _STARTED.search(output.read_text(errors="replace")):
-                return int(match["port"])
-            if server.wait(0.1) is not None:
-                break
-        server.end()
-        self._server = None
-        raise HistoryError(f"The Spark History Server did not start; see {output}")
+        while not _answers(f"{self._address}/api/v1/version"):
+            if self._server.wait(0.1) is not None or time.monotonic() > deadline:
+                self._server.end()
+                raise HistoryError(f"The Spark History Server did not start; see {work / 'log'}")
 
     def _await_application(self, application: str) -> None:
         deadline = time.monotonic() + READ_SECONDS
@@ -137,7 +131,10 @@ def _latest(folder: Path) -> Path | None:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url):  # noqa: S310 - our own server's address
+        with urllib.request.urlopen(url, timeout=READ_SECONDS):  # noqa: S310 - our own server's address
             return True
-    except (urllib.error.HTTPError, urllib.error.URLError):
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+    except OSError:
         return False

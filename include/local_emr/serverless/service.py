@@ -7,6 +7,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from local_emr.history import HistoryError
 from local_emr.protocol import ServiceError
 from local_emr.runs import Machine, Records
 from local_emr.runs.records import lose
@@ -195,7 +196,10 @@ class EmrServerless:
             attempt = _attempt(run, request)
         if run.type != "Spark":
             raise requests.refused(f"The application UI of job run {run.id} is not available: it runs no Spark")
-        url = self.history.url(event_log_name(run, attempt.number)) if attempt.started else None
+        try:
+            url = self.history.url(event_log_name(run, attempt.number)) if attempt.started else None
+        except HistoryError as error:
+            raise ServiceError("InternalServerException", f"{error}", status=500) from None
         if url is None:
             raise requests.refused(
                 f"The application UI of job run {run.id} is not available: Spark has written no event log in "

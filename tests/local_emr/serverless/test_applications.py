@@ -130,23 +130,25 @@ def test_starting_takes_as_long_as_booting_and_other_changes_a_quarter(slow_serv
     eventually(state, "STOPPED")
 
 
-def test_an_idle_application_stops_itself(serverless):
-    application = serverless.create(autoStopConfiguration={"idleTimeoutMinutes": 5})
+def test_an_application_stops_itself_when_it_was_idle_for_so_long_at_a_stretch(serverless):
+    application = serverless.create(autoStopConfiguration={"idleTimeoutMinutes": 5}, started=True)
+    eventually(lambda: _is_idle(serverless, application), expected=True)
+    serverless.clock.advance(240)
     run = serverless.submit(application, "hold", "a")
     serverless.becomes(application, run, "RUNNING")
     serverless.clock.advance(600)
-    assert serverless.application(application)["state"] == "STARTED"
     serverless.client.cancel_job_run(applicationId=application, jobRunId=run)
-    serverless.becomes(application, run, "CANCELLED")
-    eventually(lambda: _idle(serverless, application), True)
+    ended = serverless.becomes(application, run, "CANCELLED")["endedAt"]
+    eventually(lambda: _is_idle(serverless, application), expected=True)
     serverless.clock.advance(299)
     assert serverless.application(application)["state"] == "STARTED"
     serverless.clock.advance(1)
     found = serverless.application_becomes(application, "STOPPED")
     assert found["stateDetails"] == "Auto-stopped: the application was idle for 5 minutes"
+    assert (found["updatedAt"] - ended).total_seconds() == 300
 
 
-def _idle(serverless, application):
+def _is_idle(serverless, application):
     """Say whether the application's record knows that it is idle."""
     record = (serverless.data / "serverless" / application / "application.json").read_text()
     return '"idle_since": null' not in record

@@ -1,0 +1,119 @@
+"""The `aws` command line runs a Spark and a Hive job on EMR Serverless as it would on AWS, and they really run."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.local_emr.conftest import client_of
+from tests.local_emr.scripted import eventually
+from tests.local_emr.serverless.asking import ROLE
+from tests.support.endpoint import CLIENT_ENVIRONMENT, running_endpoint
+
+AWS = Path(sys.executable).with_name("aws")
+
+CLEAN = """
+import sys
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.appName("clean the flights").getOrCreate()
+flights = spark.read.csv(sys.argv[1], header=True, inferSchema=True)
+print("rows:", flights.where("dep_delay is not null").count())
+if sys.argv[2:]:
+    raise ValueError(f"no such carrier: {sys.argv[2]}")
+"""
+
+DELAYS = """
+CREATE EXTERNAL TABLE IF NOT EXISTS flights (carrier STRING, dep_delay INT)
+ROW FORMAT DELIMITED FIELDS TERMINATED BY ',' LOCATION 's3://local-data/raw/' TBLPROPERTIES ('skip.header.line.count'='1');
+INSERT OVERWRITE DIRECTORY '${out}' ROW FORMAT DELIMITED FIELDS TERMINATED BY ','
+SELECT carrier, SUM(dep_delay) FROM flights WHERE carrier <> 'carrier' GROUP BY carrier ORDER BY carrier;
+"""
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory):
+    """Return a function that runs `aws emr-serverless` and reads its answer; it also has clients of the endpoint."""
+    with running_endpoint(tmp_path_factory.mktemp("serverless")) as url:
+        environment = {**os.environ, **CLIENT_ENVIRONMENT, "AWS_ENDPOINT_URL": url}
+
+        def call(operation, **options):
+            words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
+            command = [AWS, "emr-serverless", operation, *words, "--output", "json"]
+            done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True, timeout=60)
+            return json.loads(done.stdout or "{}")
+
+        call.serverless, call.s3, call.logs = (client_of(url, service) for service in ("emr-serverless", "s3", "logs"))
+        for bucket in ("local-data", "local-logs"):
+            call.s3.create_bucket(Bucket=bucket)
+        objects = {"raw/flights.csv": "carrier,dep_delay\nUA,2\nUA,4\nAA,\nAA,-3\n", "clean.py": CLEAN, "d.hql": DELAYS}
+        for key, body in objects.items():
+            call.s3.put_object(Bucket="local-data", Key=key, Body=body.encode())
+        yield call
+
+
+def run(aws, application, driver, **more):
+    """Run a job to its end and return its description."""
+    asked = {"application_id": application, "execution_role_arn": ROLE, "job_driver": json.dumps(driver), **more}
+    key = {"application_id": application, "job_run_id": aws("start-job-run", **asked)["jobRunId"]}
+    ask = {"applicationId": application, "jobRunId": key["job_run_id"]}
+    ended = {"SUCCESS", "FAILED", "CANCELLED"}
+    eventually(lambda: aws.serverless.get_job_run(**ask)["jobRun"]["state"] in ended, expected=True)
+    return aws("get-job-run", **key)["jobRun"]
+
+
+def test_spark_runs_with_logs_a_bill_and_a_dashboard(aws):
+    monitoring = {
+        "s3MonitoringConfiguration": {"logUri": "s3://local-logs/serverless/"},
+        "cloudWatchLoggingConfiguration": {"enabled": True},
+    }
+    created = {"release_label": "emr-7.10.0", "type": "SPARK", "monitoring_configuration": json.dumps(monitoring)}
+    application = aws("create-application", **created)["applicationId"]
+    eventually(
+        lambda: aws.serverless.get_application(applicationId=application)["application"]["state"] == "CREATED",
+        expected=True,
+    )
+    spark = {"entryPoint": "s3://local-data/clean.py", "entryPointArguments": ["s3://local-data/raw/flights.csv"]}
+    good = run(aws, application, {"sparkSubmit": {**spark, "sparkSubmitParameters": "--conf spark.driver.cores=2"}})
+    assert good["state"] == "SUCCESS", good["stateDetails"]
+    assert good["billedResourceUtilization"]["vCPUHour"] >= round((2 + 3 * 4) / 60, 3)
+    place = f"/applications/{application}/jobs/{good['jobRunId']}/SPARK_DRIVER/stdout"
+    body = aws.s3.get_object(Bucket="local-logs", Key=f"serverless{place}.gz")["Body"].read()
+    assert "rows: 3" in gzip.decompress(body).decode()
+    events = aws.logs.get_log_events(logGroupName="/aws/emr-serverless", logStreamName=place)["events"]
+    assert "rows: 3" in [event["message"] for event in events]
+
+    arguments = [*spark["entryPointArguments"], "ZZ"]
+    bad = run(aws, application, {"sparkSubmit": {**spark, "entryPointArguments": arguments}})
+    assert bad["state"] == "FAILED"
+    assert bad["stateDetails"].endswith("ExitCode: 1. Last few exceptions: ValueError: no such carrier: ZZ")
+
+    for job_run in (good, bad):
+        key = {"application_id": application, "job_run_id": job_run["jobRunId"]}
+        url = aws("get-dashboard-for-job-run", **key)["url"]
+        assert url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(url) as page:
+            assert "clean the flights - Spark Jobs" in page.read().decode()
+
+
+def test_hive_runs_a_script_with_its_variables_and_keeps_its_tables(aws):
+    application = aws("create-application", release_label="emr-7.10.0", type="HIVE")["applicationId"]
+    eventually(
+        lambda: aws.serverless.get_application(applicationId=application)["application"]["state"] == "CREATED",
+        expected=True,
+    )
+    parameters = "--hiveconf hive.exec.scratchdir=s3://local-data/scratch -d out=s3://local-data/delays/"
+    hive = run(aws, application, {"hive": {"query": "s3://local-data/d.hql", "parameters": parameters}})
+    assert hive["state"] == "SUCCESS", hive["stateDetails"]
+    parts = aws.s3.list_objects_v2(Bucket="local-data", Prefix="delays/part-")["Contents"]
+    rows = [aws.s3.get_object(Bucket="local-data", Key=part["Key"])["Body"].read() for part in parts]
+    assert b"".join(rows) == b"AA,-3\nUA,6\n"
+    again = run(aws, application, {"hive": {"query": "SELECT COUNT(carrier) FROM flights; SELECT * FROM none"}})
+    assert again["state"] == "FAILED"
+    assert "none" in again["stateDetails"]
