@@ -58,14 +58,23 @@ def aws(tmp_path_factory):
         yield call
 
 
-def run(aws, application, driver, **more):
-    """Run a job to its end and return its description."""
-    asked = {"application_id": application, "execution_role_arn": ROLE, "job_driver": json.dumps(driver), **more}
-    key = {"application_id": application, "job_run_id": aws("start-job-run", **asked)["jobRunId"]}
-    ask = {"applicationId": application, "jobRunId": key["job_run_id"]}
-    ended = {"SUCCESS", "FAILED", "CANCELLED"}
-    eventually(lambda: aws.serverless.get_job_run(**ask)["jobRun"]["state"] in ended, expected=True)
-    return aws("get-job-run", **key)["jobRun"]
+ENDED = {"SUCCESS", "FAILED", "CANCELLED"}
+
+
+def create(aws, **asked):
+    """Create an application through the command line, wait until it is there, and return its id."""
+    application = aws("create-application", release_label="emr-7.10.0", **asked)["applicationId"]
+    get = aws.serverless.get_application
+    eventually(lambda: get(applicationId=application)["application"]["state"], "CREATED")
+    return application
+
+
+def ended(aws, application, job_run):
+    """Wait until a job run has ended, and return its description."""
+    key = {"applicationId": application, "jobRunId": job_run}
+    get = aws.serverless.get_job_run
+    eventually(lambda: get(**key)["jobRun"]["state"] in ENDED, expected=True, every=0.5)
+    return get(**key)["jobRun"]
 
 
 def test_spark_runs_with_logs_a_bill_and_a_dashboard(aws):
@@ -73,15 +82,14 @@ def test_spark_runs_with_logs_a_bill_and_a_dashboard(aws):
         "s3MonitoringConfiguration": {"logUri": "s3://local-logs/serverless/"},
         "cloudWatchLoggingConfiguration": {"enabled": True},
     }
-    created = {"release_label": "emr-7.10.0", "type": "SPARK", "monitoring_configuration": json.dumps(monitoring)}
-    application = aws("create-application", **created)["applicationId"]
-    eventually(
-        lambda: aws.serverless.get_application(applicationId=application)["application"]["state"] == "CREATED",
-        expected=True,
-    )
+    application = create(aws, type="SPARK", monitoring_configuration=json.dumps(monitoring))
     spark = {"entryPoint": "s3://local-data/clean.py", "entryPointArguments": ["s3://local-data/raw/flights.csv"]}
-    good = run(aws, application, {"sparkSubmit": {**spark, "sparkSubmitParameters": "--conf spark.driver.cores=2"}})
-    assert good["state"] == "SUCCESS", good["stateDetails"]
+    driver = {"sparkSubmit": {**spark, "sparkSubmitParameters": "--conf spark.driver.cores=2"}}
+    asked = {"application_id": application, "execution_role_arn": ROLE}
+    started = aws("start-job-run", **asked, job_driver=json.dumps(driver))
+    good = ended(aws, application, started["jobRunId"])
+    listed = aws("list-job-runs", application_id=application, states="SUCCESS")["jobRuns"]
+    assert [started["jobRunId"]] == [entry["id"] for entry in listed], good["stateDetails"]
     assert good["billedResourceUtilization"]["vCPUHour"] >= round((2 + 3 * 4) / 60, 3)
     place = f"/applications/{application}/jobs/{good['jobRunId']}/SPARK_DRIVER/stdout"
     body = aws.s3.get_object(Bucket="local-logs", Key=f"serverless{place}.gz")["Body"].read()
@@ -89,31 +97,35 @@ def test_spark_runs_with_logs_a_bill_and_a_dashboard(aws):
     events = aws.logs.get_log_events(logGroupName="/aws/emr-serverless", logStreamName=place)["events"]
     assert "rows: 3" in [event["message"] for event in events]
 
-    arguments = [*spark["entryPointArguments"], "ZZ"]
-    bad = run(aws, application, {"sparkSubmit": {**spark, "entryPointArguments": arguments}})
+    driver = {"sparkSubmit": {**spark, "entryPointArguments": [*spark["entryPointArguments"], "ZZ"]}}
+    key = {"applicationId": application, "executionRoleArn": ROLE}
+    bad = ended(aws, application, aws.serverless.start_job_run(**key, jobDriver=driver)["jobRunId"])
     assert bad["state"] == "FAILED"
     assert bad["stateDetails"].endswith("ExitCode: 1. Last few exceptions: ValueError: no such carrier: ZZ")
 
-    for job_run in (good, bad):
-        key = {"application_id": application, "job_run_id": job_run["jobRunId"]}
-        url = aws("get-dashboard-for-job-run", **key)["url"]
+    urls = [
+        aws("get-dashboard-for-job-run", application_id=application, job_run_id=good["jobRunId"])["url"],
+        aws.serverless.get_dashboard_for_job_run(applicationId=application, jobRunId=bad["jobRunId"])["url"],
+    ]
+    assert len(set(urls)) == 2
+    for url in urls:
         assert url.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(url) as page:
             assert "clean the flights - Spark Jobs" in page.read().decode()
 
 
 def test_hive_runs_a_script_with_its_variables_and_keeps_its_tables(aws):
-    application = aws("create-application", release_label="emr-7.10.0", type="HIVE")["applicationId"]
-    eventually(
-        lambda: aws.serverless.get_application(applicationId=application)["application"]["state"] == "CREATED",
-        expected=True,
-    )
+    application = create(aws, type="HIVE")
     parameters = "--hiveconf hive.exec.scratchdir=s3://local-data/scratch -d out=s3://local-data/delays/"
-    hive = run(aws, application, {"hive": {"query": "s3://local-data/d.hql", "parameters": parameters}})
+    driver = {"hive": {"query": "s3://local-data/d.hql", "parameters": parameters}}
+    asked = {"application_id": application, "execution_role_arn": ROLE, "job_driver": json.dumps(driver)}
+    hive = ended(aws, application, aws("start-job-run", **asked)["jobRunId"])
     assert hive["state"] == "SUCCESS", hive["stateDetails"]
     parts = aws.s3.list_objects_v2(Bucket="local-data", Prefix="delays/part-")["Contents"]
     rows = [aws.s3.get_object(Bucket="local-data", Key=part["Key"])["Body"].read() for part in parts]
     assert b"".join(rows) == b"AA,-3\nUA,6\n"
-    again = run(aws, application, {"hive": {"query": "SELECT COUNT(carrier) FROM flights; SELECT * FROM none"}})
+    query = {"hive": {"query": "SELECT COUNT(carrier) FROM flights; SELECT * FROM none"}}
+    key = {"applicationId": application, "executionRoleArn": ROLE}
+    again = ended(aws, application, aws.serverless.start_job_run(**key, jobDriver=query)["jobRunId"])
     assert again["state"] == "FAILED"
     assert "none" in again["stateDetails"]
