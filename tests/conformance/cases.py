@@ -138,7 +138,6 @@ class TargetCases:
             state = settled(target, compute)
             assert (state.phase, state.fault) == (Phase.ENDED, Fault.CAPACITY)
             target.release(compute)
-        assert target.lookup(lease) == []
 
     def test_after_a_refusal_the_same_lease_can_acquire(self, target, lease, service):
         self.test_compute_that_cannot_be_had_is_told_apart_from_a_mistake(target, lease, service)
@@ -268,6 +267,10 @@ class TargetCases:
 
 class RunOwnedCases(TargetCases):
     """Compute is made for a run, and ends with it."""
+
+    def test_nothing_is_left_of_compute_that_could_not_be_had(self, target, lease, service):
+        self.test_compute_that_cannot_be_had_is_told_apart_from_a_mistake(target, lease, service)
+        assert target.lookup(lease) == []
 
     def test_another_lease_gets_other_compute(self, target, compute, lease):
         second = target.acquire(another_run(lease), ENGINES)

@@ -23,6 +23,8 @@ from tests.support.endpoint import CLIENT_ENVIRONMENT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tests.local_emr.scripted import ManualClock
+
 ENVIRONMENT = read_environment(Path(__file__).parents[2] / "include/compute/local.yaml")
 
 
@@ -35,26 +37,29 @@ class LocalService:
     """What its requests are signed for."""
     operations: Mapping[str, str]
     """The operations that create compute, submit a job run, and end compute or cancel job runs."""
+    attempts: int = 5
+    """How often a client that repeats calls sends each."""
     calls: list[str] = field(default_factory=list)
 
     @property
     def clients(self) -> Clients:
         """Clients that note their calls."""
-        return Clients(repeating=self._factory(5), once=self._factory(1))
+        return Clients(repeating=self._factory(self.attempts), once=self._factory(1))
 
     def refuse_capacity(self) -> None:
-        self._arm(fault="refuse_capacity")
+        self.arm(fault="refuse_capacity")
 
     def throttle(self, count: int) -> None:
-        self._arm(fault="throttle", count=count)
+        self.arm(fault="throttle", count=count)
 
     def lose_answer(self, of: str) -> None:
-        self._arm(fault="lose_answer", operation=self.operations[of])
+        self.arm(fault="lose_answer", operation=self.operations[of])
 
     def forget_faults(self) -> None:
         self._ask("DELETE")
 
-    def _arm(self, **fault: Any) -> None:
+    def arm(self, **fault: Any) -> None:
+        """Arm any fault that the side door knows."""
         self._ask("POST", {"service": self.name, **fault})
 
     def _ask(self, method: str, body: Any = None) -> None:
@@ -90,9 +95,9 @@ class LocalService:
 
 
 @contextmanager
-def scripted_endpoint(data: Path) -> Iterator[str]:
+def scripted_endpoint(data: Path, clock: ManualClock | None = None) -> Iterator[str]:
     """Serve an endpoint in this process whose job runs end as their argument says: succeed, fail, or hold until cancelled."""
-    with running(data, ScriptedEngine, boot_seconds=0.0) as url:
+    with running(data, ScriptedEngine, boot_seconds=0.0, clock=clock) as url:
         make_buckets(url)
         yield url
 
