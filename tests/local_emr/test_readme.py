@@ -1,17 +1,37 @@
-"""The README's table of operations is what the code answers."""
+"""The README's tables of operations are what the code answers."""
 
 from __future__ import annotations
 
 import re
 
+import pytest
+
+from local_emr.eks import EmrContainers
 from local_emr.emr import ElasticMapReduce
+from local_emr.faults import Faults
+from local_emr.history import History
 from local_emr.protocol import JsonService
-from tests.local_emr.scripted import ScriptedEngine
+from local_emr.rest import RestJsonService
+from local_emr.runs import Machine
+from local_emr.serverless import EmrServerless
+from tests.local_emr.scripted import ManualClock, ScriptedEngine
 from tests.support.endpoint import ROOT
 
+SERVICES = {
+    "emr": lambda machine: JsonService(
+        "emr", ElasticMapReduce(machine.data, machine.engine, boot_seconds=0, clock=machine.clock, faults=Faults())
+    ),
+    "emr-containers": lambda machine: RestJsonService("emr-containers", EmrContainers(machine, Faults())),
+    "emr-serverless": lambda machine: RestJsonService(
+        "emr-serverless",
+        EmrServerless(machine, faults=Faults(), history=History(machine.data, machine.engine)),
+    ),
+}
 
-def test_the_readme_lists_the_operations_that_are_implemented(tmp_path):
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_readme_lists_the_operations_that_are_implemented(tmp_path, service):
     text = (ROOT / "include/local_emr/README.md").read_text()
-    table = text.partition("<!-- operations:")[2].partition("\n\n")[0]
-    operations = ElasticMapReduce(tmp_path, ScriptedEngine(tmp_path, ""), boot_seconds=0)
-    assert re.findall(r"^\| ([A-Z]\w+) \|", table, re.MULTILINE) == JsonService("emr", operations).implemented()
+    table = text.partition(f"<!-- operations of {service}:")[2].partition("\n\n")[0]
+    machine = Machine(tmp_path, ScriptedEngine(tmp_path, ""), ManualClock(), 0)
+    assert re.findall(r"^\| ([A-Z]\w+) \|", table, re.MULTILINE) == SERVICES[service](machine).implemented()
