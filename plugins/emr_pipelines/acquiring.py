@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from emr_pipelines.artifacts import pin
-from emr_pipelines.choosing import Choice, override
+from emr_pipelines.choosing import Choice, override, said_of, why
 from emr_pipelines.clients import clients_for
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError
 from emr_pipelines.jobs import job_from
@@ -86,19 +86,13 @@ class AcquireOperator(BaseOperator):
             return self._acquire_in_turn(run, self._moved_on(compute.profile, so_far, error))
 
     def _say_choice(self, choice: Choice, run_type: str) -> None:
-        what = ", then ".join(choice.profiles)
-        if choice.given:
-            self.log.info("The run's configuration asks for target %s", what)
-        elif run_type == "backfill":
+        self.log.info("%s", said_of(choice))
+        if run_type == "backfill" and not choice.given:
             self.log.warning(
                 "No target was given to this backfill: its runs use the DAG's default, %s. What is chosen in the Backfill form counts "
                 "only with 'Override parameters on existing runs' ticked.",
-                what,
+                ", then ".join(choice.profiles),
             )
-        else:
-            self.log.info("The run was given no target: it uses the DAG's default, %s", what)
-        for name, value in choice.overrides.items():
-            self.log.info("Instead of the profile's own: %s = %s", name, value)
 
     def _begun(self, run: Run) -> Progress:
         """Start with the profile whose compute an earlier try left alive, else with the first."""
@@ -156,6 +150,7 @@ class AcquireOperator(BaseOperator):
             )
         self.log.info("Acquired %s of profile %r: %s", compute.id, compute.profile, state.reason)
         choice = run.choice
+        run.context["ti"].xcom_push(key="why_this_compute", value=why(choice, compute.profile, progress.refused))
         return {
             "compute": compute.to_json(),
             "code": progress.code,

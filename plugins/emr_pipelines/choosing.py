@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from emr_pipelines.environments import Environment
 from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.targets import capabilities_of
 from emr_pipelines.targets.profile import Profile
 
 TARGET = "target"
@@ -124,6 +125,24 @@ class Offer:
         return Choice(chains[chosen], overrides, given=TARGET in (conf or {}))
 
 
+def said_of(choice: Choice) -> str:
+    """Say what a run was asked to use, and who asked."""
+    what = ", then ".join(choice.profiles)
+    asked = (
+        f"The run was given target {what}"
+        if choice.given
+        else f"The run was given no target and uses the DAG's default, {what}"
+    )
+    changes = "".join(f"; instead of the profile's own, {name} is {value}" for name, value in choice.overrides.items())
+    return f"{asked}{changes}."
+
+
+def why(choice: Choice, profile: str, refused: Sequence[Mapping[str, str]]) -> str:
+    """Say why a run uses the compute that it uses; ``refused`` are the profiles before it, each with its ``reason``."""
+    others = [f"Not {one['profile']}: {one['reason']}" for one in refused]
+    return "\n".join([said_of(choice), *others, f"Used: {profile}"])
+
+
 def value_of(chain: Sequence[str]) -> str:
     """Return the parameter's value for profiles to be tried in turn."""
     return ",".join(chain)
@@ -151,4 +170,5 @@ def _label(chain: Sequence[str], environment: Environment) -> str:
     if len(chain) > 1:
         return ", then ".join(chain)
     profile = environment.profile(chain[0])
-    return f"{profile.name}: {profile.description or f'{profile.target} in {profile.region}'}"
+    title = capabilities_of(profile.target).title
+    return f"{profile.name}: {profile.description or f'{title} in {profile.region}'}"

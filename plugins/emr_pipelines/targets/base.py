@@ -84,6 +84,8 @@ class Usage:
 class Capabilities:
     """What a target can do."""
 
+    title: str
+    """AWS's name of the service."""
     engines: frozenset[Engine]
     owners: frozenset[Owner]
     """Whose its compute can be: made for a run and ended with it, or kept by the profile."""

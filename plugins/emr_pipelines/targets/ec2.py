@@ -67,6 +67,7 @@ class Ec2:
     """One transient cluster per lease; each job is a step."""
 
     capabilities = Capabilities(
+        title="EMR on EC2",
         engines=frozenset({"spark", "hive", "command"}),
         owners=frozenset({"run"}),
         bills_while_idle=True,

@@ -34,6 +34,7 @@ class Eks:
     """One virtual cluster for all runs; each job is a job run on it."""
 
     capabilities = Capabilities(
+        title="EMR on EKS",
         engines=frozenset({"spark"}),
         owners=frozenset({"profile"}),
         bills_while_idle=False,

@@ -35,6 +35,7 @@ class Serverless:
     """One application for each engine; the id of a job run is ``<application>/<job run>``."""
 
     capabilities = Capabilities(
+        title="EMR Serverless",
         engines=frozenset({"spark", "hive"}),
         owners=frozenset({"run", "profile"}),
         bills_while_idle=False,

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from emr_pipelines import Between, OneOf
-from emr_pipelines.choosing import Choice, Offer, override
+from emr_pipelines.choosing import Choice, Offer, override, why
 from emr_pipelines.environments import read_environment
 from emr_pipelines.errors import ConfigurationError
 
@@ -52,7 +52,7 @@ def test_targets_that_are_not_different_are_refused(targets):
 def test_the_form_shows_what_a_profile_is_for_and_in_which_order_profiles_are_tried(environment):
     assert offer("small", "scaled", ["scaled", "small"]).labels(environment) == {
         "small": "small: for one day",
-        "scaled": "scaled: ec2 in eu-west-1",
+        "scaled": "scaled: EMR on EC2 in eu-west-1",
         "scaled,small": "scaled, then small",
     }
 
@@ -147,3 +147,22 @@ def test_an_overridden_profile_remembers_what_was_overridden(environment):
     profile = environment.profile("small")
     assert override(profile, {"maximum_workers": 3}).overrides == {"maximum_workers": 3}
     assert override(profile, {}) == profile
+
+
+@pytest.mark.parametrize(
+    ("choice", "refused", "expected"),
+    [
+        (Choice(("a",), given=False), [], ["The run was given no target and uses the DAG's default, a.", "Used: b"]),
+        (
+            Choice(("a", "b"), {"maximum_workers": 3}),
+            [{"profile": "a", "reason": "no capacity"}],
+            [
+                "The run was given target a, then b; instead of the profile's own, maximum_workers is 3.",
+                "Not a: no capacity",
+                "Used: b",
+            ],
+        ),
+    ],
+)
+def test_why_compute_is_used_is_told_with_who_asked_and_what_others_lacked(choice, refused, expected):
+    assert why(choice, "b", refused).splitlines() == expected
