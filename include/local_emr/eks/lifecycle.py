@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_emr.eks.records import RUNNING, TERMINATED, TERMINATING, EksJobRun, VirtualCluster
-from local_emr.runs import Decide, Sleep, Stop
+from local_emr.runs import Situation, Sleep, Stop
 from local_emr.runs.retries import another_attempt
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ NO_ROOM = (
     "default-scheduler: FailedScheduling, message: 0/2 nodes are available: 2 Insufficient cpu, 2 Insufficient memory."
 )
 
-View = Decide[VirtualCluster, EksJobRun]
+View = Situation[VirtualCluster, EksJobRun]
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,17 @@ A service gives its own words and decisions: a subclass of `JobQueue` with its `
 """
 
 from local_emr.runs.execution import Execution, Work
-from local_emr.runs.queue import Decide, JobQueue, Machine, Sleep, Stop
+from local_emr.runs.queue import JobQueue, Machine, Situation, Sleep, Stop
 from local_emr.runs.records import Attempt, JobRun, Records, States
 
 __all__ = [
     "Attempt",
-    "Decide",
     "Execution",
     "JobQueue",
     "JobRun",
     "Machine",
     "Records",
+    "Situation",
     "Sleep",
     "States",
     "Stop",

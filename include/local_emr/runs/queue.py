@@ -49,7 +49,7 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Decide(Generic[Owner, Run]):
+class Situation(Generic[Owner, Run]):
     """What a decision looks at: the owner's record, its job runs that have not ended (oldest first), and the time."""
 
     owner: Owner
@@ -76,7 +76,7 @@ class JobQueue(ABC, Generic[Owner, Run, Move]):
         self._execution = Execution(machine.engine, machine.data / "s3")
 
     @abstractmethod
-    def next_move(self, view: Decide[Owner, Run]) -> Move | Sleep | Stop:
+    def next_move(self, view: Situation[Owner, Run]) -> Move | Sleep | Stop:
         """Say what to do next. Best left to a pure function."""
 
     @abstractmethod
@@ -143,7 +143,7 @@ class JobQueue(ABC, Generic[Owner, Run, Move]):
     def _live(self) -> None:
         with self.changed:
             while not self.closed:
-                move = self.next_move(Decide(self.owner, self.live(), self.now()))
+                move = self.next_move(Situation(self.owner, self.live(), self.now()))
                 if isinstance(move, Stop):
                     return
                 if isinstance(move, Sleep):

@@ -131,18 +131,25 @@ class Records(Generic[Record]):
         self.folder = folder
         self.pattern = pattern
         self.read = read
+        self._written: dict[Path, str] = {}
 
     def save(self, record: Record, *names: str) -> None:
         """Write the record where `names` fill the pattern's stars; a reader and a crash see the old one or the new one."""
         path = self._path(*names)
+        text = json.dumps(asdict(record))  # type: ignore[call-overload]  # records are dataclasses
+        if self._written.get(path) == text:
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.new")
-        temporary.write_text(json.dumps(asdict(record)))  # type: ignore[call-overload]  # records are dataclasses
+        temporary.write_text(text)
         temporary.replace(path)
+        self._written[path] = text
 
     def remove(self, *names: str) -> None:
         """Forget the record that `save` wrote under these names."""
-        self._path(*names).unlink(missing_ok=True)
+        path = self._path(*names)
+        path.unlink(missing_ok=True)
+        self._written.pop(path, None)
 
     def load(self) -> Iterator[Record]:
         """Yield all records, oldest first."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from local_emr.engine import Outcome
-    from local_emr.runs import Decide
+    from local_emr.runs import Situation
 
 LONGEST_DETAILS = 256
 """Characters of stateDetails (API reference, JobRun)."""
@@ -74,7 +74,7 @@ class CancelRun:
 Move = EnterApplication | Idle | EnterRun | StartRun | CancelRun
 
 
-def next_move(view: Decide[Application, ServerlessJobRun], boot_seconds: float) -> Move | Sleep | Stop:
+def next_move(view: Situation[Application, ServerlessJobRun], boot_seconds: float) -> Move | Sleep | Stop:
     """Say what an application or one of its job runs does next, when starting takes `boot_seconds`."""
     application, now = view.owner, view.now
     if application.state == "TERMINATED":
@@ -118,7 +118,7 @@ def _change(application: Application, *, waiting: bool, now: float, boot_seconds
     return EnterApplication({"CREATING": "CREATED", "STARTING": "STARTED"}[application.state])
 
 
-def _work(view: Decide[Application, ServerlessJobRun]) -> Move | Sleep:
+def _work(view: Situation[Application, ServerlessJobRun]) -> Move | Sleep:
     """Say what a STARTED application does."""
     application, now = view.owner, view.now
     if not view.live:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from local_emr.runs import Decide, JobQueue, Sleep, Stop, Work
+from local_emr.runs import JobQueue, Situation, Sleep, Stop, Work
 from local_emr.runs.requests import environment_of
 from local_emr.serverless import drivers, lifecycle
 from local_emr.serverless.lifecycle import CancelRun, EnterApplication, EnterRun, Idle, StartRun
@@ -70,7 +70,7 @@ class ApplicationQueue(JobQueue[Application, ServerlessJobRun, lifecycle.Move]):
         """Write a job run's record."""
         self._job_runs.save(run, self.owner.id, run.id)
 
-    def next_move(self, view: Decide[Application, ServerlessJobRun]) -> lifecycle.Move | Sleep | Stop:
+    def next_move(self, view: Situation[Application, ServerlessJobRun]) -> lifecycle.Move | Sleep | Stop:
         """Say what to do next."""
         return lifecycle.next_move(view, self.machine.boot_seconds)
 

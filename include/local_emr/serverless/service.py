@@ -278,7 +278,8 @@ def _runs_of(record: Application | ServerlessJobRun) -> tuple[ServerlessJobRun, 
 
 
 def _newest_first(record: Application | ServerlessJobRun, states: list[str]) -> Key:
-    return (states.index(record.state) if states else 0, -record.created, record.id)
+    group = states.index(record.state) if record.state in states else len(states)  # it may change meanwhile
+    return (group, -record.created, record.id)
 
 
 def _run(queue: ApplicationQueue, request: Answer) -> ServerlessJobRun:

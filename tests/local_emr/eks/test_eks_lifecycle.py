@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from local_emr.eks import lifecycle
 from local_emr.eks.lifecycle import Abandon, End, Start, Submit
 from local_emr.eks.records import EksJobRun, VirtualCluster
-from local_emr.runs import Attempt, Decide, Sleep, Stop
+from local_emr.runs import Attempt, Situation, Sleep, Stop
 from tests.local_emr.scripted import FAILURE, KILLED, SUCCESS
 
 NOW = 1000.0
@@ -29,7 +29,7 @@ def job_run(run_id, state="PENDING", most_attempts=1, since=NOW):
 
 
 def decided(owner, *runs, now=NOW):
-    return lifecycle.next_move(Decide(owner, runs, now), 10)
+    return lifecycle.next_move(Situation(owner, runs, now), 10)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from local_emr.engine import Outcome
-from local_emr.runs import Decide, Sleep
+from local_emr.runs import Situation, Sleep
 from local_emr.serverless import lifecycle
 from local_emr.serverless.lifecycle import CancelRun, EnterApplication, EnterRun, Idle, StartRun
 from local_emr.serverless.records import Application, ServerlessJobRun
@@ -81,7 +81,7 @@ class Applications(RuleBasedStateMachine):
         """Make moves until there is nothing to do now."""
         for _ in range(1000):
             live = tuple(run for run in self.runs if not run.has_ended)
-            move = lifecycle.next_move(Decide(self.application, live, self.now), 4)
+            move = lifecycle.next_move(Situation(self.application, live, self.now), 4)
             if isinstance(move, Sleep):
                 assert move.until is None or move.until > self.now
                 return
