@@ -12,7 +12,7 @@ import pytest
 from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import create_environ
 from werkzeug.wrappers import Request
@@ -118,6 +118,7 @@ def test_only_the_endpoints_own_machine_uses_the_side_door(client, status):
 # Which call is struck
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(0, 20))
 def test_as_many_calls_are_struck_as_were_asked_for_and_none_twice(counts, calls):
     faults = Faults()

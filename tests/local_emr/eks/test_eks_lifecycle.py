@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -63,6 +63,7 @@ def test_a_failure_is_told_in_awss_words_around_the_cause(cause, details):
     assert lifecycle.failure_details(cause) == details
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_a_failures_details_are_never_longer_than_aws_allows(cause):
     assert len(lifecycle.failure_details(cause * 300)) <= 256
@@ -146,3 +147,4 @@ class History(RuleBasedStateMachine):
 
 
 TestWhateverHappensLimitsHoldAndEveryJobRunEnds = History.TestCase
+TestWhateverHappensLimitsHoldAndEveryJobRunEnds.settings = settings(deadline=None, stateful_step_count=30)
