@@ -174,7 +174,7 @@ OFTEN, FAILED = (400, "ThrottlingException", "Rate exceeded"), (500, "InternalSe
         ("emr-containers", "ListVirtualClusters"),
         ("emr-serverless", "ListApplications"),
         ("sts", "GetCallerIdentity"),
-        ("glue", "GetDatabases"),
+        ("logs", "DescribeLogGroups"),
     ],
 )
 def test_a_struck_call_gets_the_services_own_error(endpoint, service, operation, fault, expected):

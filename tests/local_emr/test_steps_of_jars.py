@@ -99,7 +99,8 @@ def test_scripts_and_mapreduce_jars_run_as_steps_and_their_output_and_logs_are_i
                 for name, jar_step in steps.items()
             ],
         )["JobFlowId"]
-        eventually(lambda: emr.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"], "TERMINATED")
+        describe = emr.describe_cluster
+        eventually(lambda: describe(ClusterId=cluster_id)["Cluster"]["Status"]["State"], "TERMINATED", every=0.5)
         ended = {step["Name"]: step for step in emr.list_steps(ClusterId=cluster_id)["Steps"]}
         assert {name: step["Status"]["State"] for name, step in ended.items()} == {
             "script": "COMPLETED",

@@ -76,7 +76,7 @@ def test_a_spark_job_and_a_sql_script_run_and_their_output_and_logs_are_in_s3(aw
         def described():
             return aws.eks.describe_job_run(virtualClusterId=cluster, id=run_id)["jobRun"]
 
-        eventually(lambda: described()["state"] in {"COMPLETED", "FAILED", "CANCELLED"}, expected=True)
+        eventually(lambda: described()["state"] in {"COMPLETED", "FAILED", "CANCELLED"}, expected=True, every=0.5)
         return described()
 
     parameters = (
