@@ -122,9 +122,9 @@ def step(script: str, *more: str, name: str = "step", on_failure: str = "CONTINU
     return {"Name": name, "ActionOnFailure": on_failure, "HadoopJarStep": jar}
 
 
-def eventually(read: Callable[[], object], expected: object, *, every: float = 0.01) -> None:
+def eventually(read: Callable[[], object], expected: object, *, every: float = 0.01, within: float = DEADLINE) -> None:
     """Wait until `read`, asked `every` so many seconds, gives `expected`; fail with what it gives instead."""
-    deadline = time.monotonic() + DEADLINE
+    deadline = time.monotonic() + within
     while (found := read()) != expected and time.monotonic() < deadline:
         threading.Event().wait(every)
     assert expected == found
