@@ -76,7 +76,8 @@ def targets() -> str:
         "`CommandJob`": CommandJob(command=("c",)),
     }
     can = {name: capabilities_of(name) for name in names}
-    rows = [[told, *(_runs(job, can[name].engines) for name in names)] for told, job in jobs_there_are.items()]
+    rows = [["AWS's name", *(can[name].title for name in names)]]
+    rows += [[told, *(_runs(job, can[name].engines) for name in names)] for told, job in jobs_there_are.items()]
     rows += [
         ["whose compute is", *(", ".join(code(owner) for owner in sorted(can[name].owners)) for name in names)],
         ["bills while idle", *(_yes(can[name].bills_while_idle) for name in names)],
