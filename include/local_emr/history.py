@@ -1,12 +1,13 @@
 """Spark's History Server, started when somebody asks for a Spark UI, over the event logs of what ran here.
 
-Each job has a folder of its own for its event logs, so that its own can be told from others'; the server reads one
+The engine gives each job a folder of its own for its event logs, so that they can be told from others'; the server reads one
 folder ("Viewing After the Fact" in Spark's "Monitoring and Instrumentation"), where they are linked together.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import urllib.error
@@ -30,7 +31,7 @@ READ_SECONDS = 30.0
 _IN_PROGRESS = ".inprogress"
 
 
-class HistoryError(Exception):
+class HistoryError(RuntimeError):
     """The History Server cannot show what it was asked for; the message says why."""
 
 
@@ -46,29 +47,26 @@ class History:
         self._address = ""
         self._closed = False
 
-    def folder(self, name: str) -> Path:
-        """Return the folder for the event logs of what is called `name`; it is there."""
-        folder = self._events / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    def latest(self, job: str) -> str | None:
+        """Return the name of the latest attempt of a job that has written event logs: a step, or a job run."""
+        attempt = re.compile(rf"{re.escape(job)}(?:-(\d+))?")
+        found = [match for folder in self._events.glob("*") if (match := attempt.fullmatch(folder.name))]
+        return max(found, key=lambda match: int(match[1] or 0))[0] if found else None
 
     def url(self, name: str) -> str | None:
         """Return where the Spark UI of what is called `name` can be seen; None when it has no event log.
 
         Starts the server if need be. Raises HistoryError when it cannot start or cannot read the event log.
         """
-        log = _latest(self._events / name)
-        if log is None:
-            return None
-        with self._lock:
-            if self._closed:
-                raise HistoryError("The endpoint is ending.")
-            self._link(log)
-            if self._server is None or self._server.wait(0) is not None:
-                self._start()
-            application = log.name.removesuffix(_IN_PROGRESS)
-            self._await_application(application)
-            return f"{self._address}/history/{application}/jobs/"
+        try:
+            return self._url(name)
+        except FileNotFoundError:  # an event log was finished, and so renamed, meanwhile
+            return self._url(name)
+
+    def page(self, job: str) -> str | None:
+        """Return where the Spark UI of a job's latest attempt can be seen; see `latest` and `url`."""
+        name = self.latest(job)
+        return self.url(name) if name else None
 
     def close(self) -> None:
         """End the server."""
@@ -77,14 +75,29 @@ class History:
             if self._server is not None:
                 self._server.end()
 
-    def _link(self, log: Path) -> None:
-        """Show `log` to the server, and no longer the unfinished one that it was before."""
+    def _url(self, name: str) -> str | None:
+        logs = _event_logs(self._events / name)
+        if not logs:
+            return None
+        application = logs[-1].name.removesuffix(_IN_PROGRESS)
+        with self._lock:
+            if self._closed:
+                raise HistoryError("The endpoint is ending.")
+            self._link(logs)
+            if self._server is None or self._server.wait(0) is not None:
+                self._start()
+            self._await_application(application)
+            return f"{self._address}/history/{application}/jobs/"
+
+    def _link(self, logs: list[Path]) -> None:
+        """Show `logs` to the server, and of each that is finished no longer the unfinished one that it was before."""
         self._shown.mkdir(exist_ok=True)
-        link = self._shown / log.name
-        if not link.exists():
-            os.link(log, link)
-        if not log.name.endswith(_IN_PROGRESS):
-            link.with_name(log.name + _IN_PROGRESS).unlink(missing_ok=True)
+        for log in logs:
+            link = self._shown / log.name
+            if not link.exists():
+                os.link(log, link)
+            if not log.name.endswith(_IN_PROGRESS):
+                link.with_name(log.name + _IN_PROGRESS).unlink(missing_ok=True)
 
     def _start(self) -> None:
         work = self._shown.with_name("spark-history-server")
@@ -123,10 +136,10 @@ class History:
             threading.Event().wait(0.1)
 
 
-def _latest(folder: Path) -> Path | None:
-    """Return the event log that was written last; in a folder of one job that is its last Spark session's."""
+def _event_logs(folder: Path) -> list[Path]:
+    """List the event logs in a job's folder, one for each of its Spark sessions, the latest last."""
     logs = [log for log in folder.glob("*") if not log.name.startswith(".")]
-    return max(logs, key=lambda log: log.stat().st_mtime, default=None)
+    return sorted(logs, key=lambda log: log.stat().st_mtime)
 
 
 def _answers(url: str) -> bool:
