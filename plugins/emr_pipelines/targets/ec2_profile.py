@@ -123,22 +123,26 @@ class Ec2Profile(Profile):
     target: Literal["ec2"]
     release: Annotated[str, StringConstraints(pattern=r"^emr-\d+\.\d+\.\d+$")] = "emr-7.9.0"
     applications: tuple[str, ...] = ("Spark", "Hive")
+    """What is installed; what the run's jobs need joins it."""
     primary: InstanceGroup
     core: InstanceGroup | None = None
     task: InstanceGroup | None = None
     managed_scaling: ManagedScaling | None = None
     subnet: Subnet | None = None
+    """Without it EMR takes one of the region's default VPC."""
     key_pair: str | None = None
     primary_security_group: SecurityGroup | None = None
     core_security_group: SecurityGroup | None = None
     service_access_security_group: SecurityGroup | None = None
     service_role: str = "EMR_DefaultRole"
     instance_profile: str = "EMR_EC2_DefaultRole"
+    """Whose role the jobs run under."""
     security_configuration: str | None = None
     root_volume_size: int | None = Field(default=None, ge=15, le=1000)
     configurations: tuple[Classification, ...] = ()
     bootstrap_actions: tuple[BootstrapAction, ...] = ()
     concurrent_steps: int = Field(default=4, ge=1, le=256)
+    """Jobs of a run at the same time; further ones wait."""
     idle_minutes: int = Field(default=30, ge=1, le=10080)
     """Minutes without a step after which EMR ends the cluster by itself, whatever happened to Airflow."""
     deploy_mode: Literal["client", "cluster"] = "client"
