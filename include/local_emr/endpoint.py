@@ -69,6 +69,7 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
             },
             moto(),
             faults,
+            history.page,
         )
         server.app = router
         thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), name="http", daemon=True)

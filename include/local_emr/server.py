@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from botocore.exceptions import UnknownServiceError
 from botocore.session import get_session
 from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
 from local_emr import __version__
@@ -23,11 +24,16 @@ from local_emr.faults import ERROR, LOSE_ANSWER, THROTTLE, Faults, InvalidFaultE
 from local_emr.protocol import Caller, Service, ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    SparkUi = Callable[[str], str | None]
+    """Says where the Spark UI of a step or job run can be seen; RuntimeError says why it cannot."""
 
 HEALTH = "/_local_emr/health"
 FAULTS = "/_local_emr/faults"
+SPARK_UI = "/_local_emr/spark-ui/"
+"""Before the id of a step or of a job run."""
 
 _SCOPE = re.compile(r"[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 
@@ -49,11 +55,16 @@ class Router:
     """The WSGI application of the endpoint. `faults` strike what they are armed for."""
 
     def __init__(
-        self, control_planes: Mapping[str, Service], fallback: WSGIApplication, faults: Faults | None = None
+        self,
+        control_planes: Mapping[str, Service],
+        fallback: WSGIApplication,
+        faults: Faults | None = None,
+        spark_ui: SparkUi | None = None,
     ) -> None:
         self.control_planes = control_planes
         self.fallback = fallback
         self.faults = faults or Faults()
+        self.spark_ui = spark_ui
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -72,6 +83,8 @@ class Router:
             return Response(f'{{"status": "ok", "version": "{__version__}"}}', content_type="application/json")
         if request.path == FAULTS:
             return side_door(request, self.faults)
+        if request.path.startswith(SPARK_UI) and self.spark_ui:
+            return _spark_ui(request, self.spark_ui)
         scope = credential_scope(request.headers.get("Authorization", ""), request.args.get("X-Amz-Credential", ""))
         return self.fallback if scope is None else self._signed(request, scope)
 
@@ -164,6 +177,20 @@ def side_door(request: Request, faults: Faults) -> Response:
     elif request.method != "GET":
         return _said(405, "Arm a fault with POST, list all with GET, disarm all with DELETE.")
     return Response(json.dumps({"faults": faults.armed()}), content_type="application/json")
+
+
+def _spark_ui(request: Request, spark_ui: SparkUi) -> Response:
+    """Lead a browser of this machine to the Spark UI of a job."""
+    job = request.path.removeprefix(SPARK_UI).rpartition("/")[2]
+    if not _is_loopback(request.remote_addr):
+        return _said(403, "Spark UIs are shown on the machine of the endpoint alone")
+    try:
+        url = spark_ui(job)
+    except RuntimeError as error:
+        return _said(500, f"{error}")
+    if url is None:
+        return _said(404, f"There is no Spark UI of {job!r}: Spark has written no event log for it")
+    return redirect(url)
 
 
 def _said(status: int, message: str) -> Response:

@@ -114,7 +114,7 @@ class Engine:
         spark_defaults: Mapping[str, str],
     ) -> RunningStep:
         """Raise FileNotFoundError for a script or jar that is not there, ValueError for an impossible setting."""
-        place = self._place(folder / "work", cluster)
+        place = self._place(folder, cluster)
         _bring_files(command, place)
         launched = launch(command, self.java(), place, environment, spark_defaults)
         for note in launched.notes:
@@ -148,12 +148,12 @@ class Engine:
         for thread in threads:
             thread.join()
 
-    def _place(self, work: Path, cluster: Path) -> Place:
+    def _place(self, folder: Path, cluster: Path) -> Place:
         place = Place(
-            work=work,
+            work=folder / "work",
             hdfs=cluster / "hdfs",
             s3=self._data / "s3",
-            events=self._data / "spark-events",
+            events=self._data / "spark-events" / self._name(folder),
             endpoint_url=self._endpoint_url,
             metastore_uri=self._metastore(cluster).uri,
         )
@@ -161,6 +161,11 @@ class Engine:
         place.hdfs.mkdir(exist_ok=True)
         place.events.mkdir(parents=True, exist_ok=True)
         return place
+
+    def _name(self, folder: Path) -> str:
+        """Return what a job is called, from its folder: `<step>`, or `<job run>-<attempt>`."""
+        jobs = self._data / "jobs"
+        return "-".join(folder.relative_to(jobs).parts) if folder.is_relative_to(jobs) else folder.name
 
     def _metastore(self, cluster: Path) -> Metastore:
         with self._lock:

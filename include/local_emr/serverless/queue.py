@@ -30,13 +30,6 @@ class Faults(Protocol):
         """Say whether the compute that `service` is about to start under `name` cannot be had."""
 
 
-class EventLogs(Protocol):
-    """Where Spark's event logs go; see `local_emr.history`."""
-
-    def folder(self, name: str) -> Path:
-        """Return the folder for the event logs of what is called `name`."""
-
-
 class ApplicationQueue(JobQueue[Application, ServerlessJobRun, lifecycle.Move]):
     """An application and its job runs."""
 
@@ -49,13 +42,11 @@ class ApplicationQueue(JobQueue[Application, ServerlessJobRun, lifecycle.Move]):
         applications: Records[Application],
         job_runs: Records[ServerlessJobRun],
         faults: Faults,
-        event_logs: EventLogs,
     ) -> None:
         super().__init__(application, runs, machine)
         self._applications = applications
         self._job_runs = job_runs
         self._faults = faults
-        self._event_logs = event_logs
 
     @property
     def folder(self) -> Path:
@@ -106,7 +97,6 @@ class ApplicationQueue(JobQueue[Application, ServerlessJobRun, lifecycle.Move]):
     def _start(self, run: ServerlessJobRun) -> None:
         lifecycle.enter(run, "RUNNING", self.now())
         configurations = drivers.configurations_of(self.owner, run.request)
-        events = self._event_logs.folder(event_log_name(run, run.attempt.number))
         self.execute(
             run,
             Work(
@@ -114,7 +104,7 @@ class ApplicationQueue(JobQueue[Application, ServerlessJobRun, lifecycle.Move]):
                 folder=self.machine.data / "jobs" / run.id / str(run.attempt.number),
                 cluster=self.folder,
                 environment=environment_of(run.region, configurations),
-                spark_defaults={"spark.eventLog.dir": events.as_uri(), **drivers.defaults_of(configurations)},
+                spark_defaults=drivers.defaults_of(configurations),
                 logs=drivers.logs_of(self.owner, run),
             ),
         )
@@ -128,5 +118,5 @@ class ApplicationQueue(JobQueue[Application, ServerlessJobRun, lifecycle.Move]):
 
 
 def event_log_name(run: ServerlessJobRun, attempt: int) -> str:
-    """Return the name of an attempt's event logs."""
+    """Return the name of an attempt's event logs, as the engine gives it."""
     return f"{run.id}-{attempt}"

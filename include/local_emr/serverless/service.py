@@ -13,7 +13,7 @@ from local_emr.runs import Machine, Records
 from local_emr.runs.records import lose
 from local_emr.runs.requests import created_in, page, repeated
 from local_emr.serverless import lifecycle, requests, views
-from local_emr.serverless.queue import ApplicationQueue, EventLogs, Faults, event_log_name
+from local_emr.serverless.queue import ApplicationQueue, Faults, event_log_name
 from local_emr.serverless.records import STOPPED, Application, ServerlessJobRun
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 PAGE = 50
 
 
-class History(EventLogs, Protocol):
+class History(Protocol):
     """Shows Spark's event logs; see `local_emr.history`."""
 
     def url(self, name: str) -> str | None:
@@ -237,7 +237,6 @@ class EmrServerless:
             applications=self._applications,
             job_runs=self._job_runs,
             faults=self.faults,
-            event_logs=self.history,
         )
 
     def _recover(self, queue: ApplicationQueue) -> None:

@@ -23,7 +23,7 @@ from emr_pipelines.targets.job_runs import settings, spark_options
 from emr_pipelines.targets.once import send_once
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import refused
-from emr_pipelines.targets.s3_logs import console_of, log_tails
+from emr_pipelines.targets.s3_logs import console_of, log_tails, spark_ui_of
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
 _LIVE_CLUSTERS = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
@@ -204,7 +204,8 @@ class Ec2:
             links["compute"] = (
                 f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/clusterDetails/{compute.id}"
             )
-        return links | {"logs": console_of(endpoint, region, f"{base}steps/{run}/" if run else base)}
+        links["logs"] = console_of(endpoint, region, f"{base}steps/{run}/" if run else base)
+        return links | (spark_ui_of(endpoint, run) if run else {})
 
     def usage(self, compute: Compute, runs: Iterable[str]) -> Usage:
         """Add up the hours of the cluster's instances; steps share them."""

@@ -22,7 +22,7 @@ from emr_pipelines.targets.eks_jobs import LIVE_RUNS, cluster_state, job_state, 
 from emr_pipelines.targets.eks_profile import EksProfile
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import REFUSALS, code_of, is_unknown, refused
-from emr_pipelines.targets.s3_logs import console_of, folders_of_logs, log_tails
+from emr_pipelines.targets.s3_logs import console_of, folders_of_logs, log_tails, spark_ui_of
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
 _STREAMS = ("stdout", "stderr")
@@ -149,7 +149,7 @@ class Eks:
                 f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/eks/clusters/{compute.id}"
             )
         links["logs"] = console_of(endpoint, region, self._address(compute, run) if run else base)
-        return links
+        return links | (spark_ui_of(endpoint, run) if run else {})
 
     def usage(self, compute: Compute, runs: Iterable[str]) -> Usage:
         """Add up what job runs asked for, times how long they ran; EMR on EKS reports no bill."""

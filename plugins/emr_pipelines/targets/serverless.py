@@ -21,7 +21,7 @@ from emr_pipelines.targets import job_runs
 from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Usage
 from emr_pipelines.targets.profile import LEASE_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import REFUSALS, code_of, is_unknown, refused
-from emr_pipelines.targets.s3_logs import console_of, folders_of_logs, log_tails
+from emr_pipelines.targets.s3_logs import console_of, folders_of_logs, log_tails, spark_ui_of
 from emr_pipelines.targets.serverless_applications import Applications
 from emr_pipelines.targets.serverless_jobs import job_state, run_request
 from emr_pipelines.targets.serverless_profile import ENGINES, ServerlessProfile
@@ -157,7 +157,7 @@ class Serverless:
         return Logs(log_tails(s3, folders[-1], _STREAMS) if folders else {}, address)
 
     def links(self, compute: Compute, run: str | None) -> dict[str, str]:
-        """Return the EMR and S3 consoles' pages, or the local endpoint's own addresses, and the Spark UI of a job run."""
+        """Return the EMR and S3 consoles' pages, or the local endpoint's own addresses with the Spark UI of a job run."""
         first = next(iter(compute.parts.values()))
         endpoint, region = str(self._client.meta.endpoint_url), self._profile.region
         base = f"{self._profile.log_uri.rstrip('/')}/applications/{first}/"
@@ -166,7 +166,7 @@ class Serverless:
             links["compute"] = f"https://{region}.console.aws.amazon.com/emr/home?region={region}#/serverless"
         links["logs"] = console_of(endpoint, region, self._address(run) if run else base)
         if run and self._engine_of(compute, run) == "spark":
-            links |= self._dashboard(run)
+            links |= spark_ui_of(endpoint, run)
         return links
 
     def usage(self, compute: Compute, runs: Iterable[str]) -> Usage:
@@ -255,13 +255,6 @@ class Serverless:
     def _address(self, run: str) -> str:
         application, _, job_run = run.partition("/")
         return f"{self._profile.log_uri.rstrip('/')}/applications/{application}/jobs/{job_run}/"
-
-    def _dashboard(self, run: str) -> dict[str, str]:
-        application, _, job_run = run.partition("/")
-        with suppress(*REFUSALS):
-            answer = self._client.get_dashboard_for_job_run(applicationId=application, jobRunId=job_run)
-            return {"spark_ui": str(answer["url"])}
-        return {}
 
 
 def _job_run(run: Mapping[str, Any]) -> JobRun:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def aws(tmp_path_factory):
         objects = {"raw/flights.csv": "carrier,dep_delay\nUA,2\nUA,4\nAA,\nAA,-3\n", "clean.py": CLEAN, "d.hql": DELAYS}
         for key, body in objects.items():
             call.s3.put_object(Bucket="local-data", Key=key, Body=body.encode())
+        call.url = url
         yield call
 
 
@@ -99,6 +101,14 @@ def test_spark_runs_with_logs_a_bill_and_a_dashboard(aws):
     assert url.startswith("http://127.0.0.1:")
     with urllib.request.urlopen(url) as page:
         assert "clean the flights - Spark Jobs" in page.read().decode()
+    with urllib.request.urlopen(f"{aws.url}/_local_emr/spark-ui/{application}/{good['jobRunId']}") as page:
+        assert page.url == url
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{aws.url}/_local_emr/spark-ui/s-NEVER")
+    assert (caught.value.code, json.loads(caught.value.read())["message"]) == (
+        404,
+        "There is no Spark UI of 's-NEVER': Spark has written no event log for it",
+    )
 
 
 def test_hive_runs_a_script_with_its_variables(aws):
