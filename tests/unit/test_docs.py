@@ -126,16 +126,28 @@ def test_every_test_that_a_page_names_exists():
     assert named - written == set()
 
 
+def text_of(node: ast.AST) -> str:
+    """A text of the code, with … where a value is put in; nothing for what is no text."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
 def texts_in(path: Path) -> list[str]:
-    """Every text in a module, with … where a value is put in."""
-    texts = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.JoinedStr):
-            parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
-            texts.append("".join(parts))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            texts.append(node.value)
-    return texts
+    """Every text in a module."""
+    return [text for node in ast.walk(ast.parse(path.read_text())) if (text := text_of(node))]
+
+
+def messages_of_troubleshooting() -> list[str]:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    heads = [line for line in page.splitlines() if line.startswith("**`")]
+    return [message for head in heads for message in head.removeprefix("**`").removesuffix("`**").split("`**, **`")]
+
+
+def tells(message: str, text: str) -> bool:
+    """Whether a message of a page is, but for what differs, said by a text of the code."""
+    parts = [part.strip() for part in message.split("…") if len(part.strip(" .,:;'")) > 1]
+    return in_order(parts, re.sub(r"(…\s*)+", "…", text))
 
 
 def test_every_message_in_troubleshooting_is_one_of_the_code():
@@ -143,17 +155,32 @@ def test_every_message_in_troubleshooting_is_one_of_the_code():
         text for folder in ("plugins", "include") for path in (ROOT / folder).rglob("*.py") for text in texts_in(path)
     ]
     said.append((ROOT / "Makefile").read_text())
-    said = [re.sub(r"(…\s*)+", "…", text) for text in said]
-    page = (ROOT / "docs" / "troubleshooting.md").read_text()
-    heads = [line for line in page.splitlines() if line.startswith("**`")]
-    messages = [message for head in heads for message in head.removeprefix("**`").removesuffix("`**").split("`**, **`")]
+    messages = messages_of_troubleshooting()
     assert len(messages) > 70
-    missing = []
-    for message in messages:
-        parts = [part.strip() for part in message.split("…") if len(part.strip(" .,:;'")) > 1]
-        if not any(in_order(parts, text) for text in said):
-            missing.append(message)
-    assert missing == []
+    assert [message for message in messages if not any(tells(message, text) for text in said)] == []
+
+
+def raised_in(path: Path) -> list[str]:
+    """The sentences of people's mistakes that a module raises."""
+    calls = [
+        node.exc
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Raise) and node.exc is not None
+    ]
+    texts = [
+        text_of(call.args[0])
+        for call in calls
+        if isinstance(call, ast.Call) and call.args and ast.unparse(call.func) != "TypeError"
+    ]
+    return [text for text in texts if len(re.findall(r"[A-Za-z_]{2,}", text)) > 3]
+
+
+def test_every_message_that_the_tasks_raise_is_in_troubleshooting():
+    paths = [path for path in (ROOT / "plugins/emr_pipelines").rglob("*.py") if path.parent.name != "quality"]
+    raised = [text for path in paths for text in raised_in(path)]
+    assert len(raised) > 40
+    messages = messages_of_troubleshooting()
+    assert [text for text in raised if not any(tells(message, text) for message in messages)] == []
 
 
 def in_order(parts: list[str], text: str) -> bool:
