@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,15 @@ def _clients_of(path: Path) -> set[str]:
     }
 
 
+@cache
+def _operations(service: str) -> Mapping[str, str]:
+    """Return a service's operations by the names of boto3's methods."""
+    return {xform_name(name): name for name in get_session().get_service_model(service).operation_names}
+
+
 def _calls(path: Path, service: str) -> set[str]:
     """Find the operations of a service among the attributes and words of a module."""
-    known = {xform_name(name): name for name in get_session().get_service_model(service).operation_names}
+    known = _operations(service)
     tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     words = {
         node.attr if isinstance(node, ast.Attribute) else node.value
