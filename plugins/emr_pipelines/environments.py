@@ -131,6 +131,12 @@ def _profile(document: Document, name: str, profiles: dict[str, Any], buckets: B
         f"profiles.{name}.target: {target!r} is no target{suggestion(str(target), target_names())}; "
         f"there are: {', '.join(target_names())}",
     )
+    for reserved in ("name", "overrides"):
+        document.require(
+            reserved not in settings,
+            ("profiles", name, reserved),
+            f"profiles.{name}: there is no such setting: {reserved!r}",
+        )
     settings.setdefault("log_uri", f"s3://{buckets.logs}/elasticmapreduce/")
     return document.model(profile_model(str(target)), ("profiles", name), {**settings, "name": name})
 

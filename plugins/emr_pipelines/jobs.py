@@ -58,12 +58,19 @@ class SparkJob(_Specification):
     engine: ClassVar[Engine] = "spark"
     kind: Literal["spark"] = "spark"
     script: str = Field(min_length=1)
+    """Path or address of a Python script or a jar."""
     args: tuple[str, ...] = ()
+    """The application's own arguments."""
     main_class: str | None = None
+    """The class to run, of a jar."""
     conf: dict[str, str] = {}
+    """Spark properties."""
     py_files: tuple[str, ...] = ()
+    """Python modules and archives for the driver and executors."""
     files: tuple[str, ...] = ()
+    """Files for the working folder of driver and executors."""
     jars: tuple[str, ...] = ()
+    """Jars for the classpath of driver and executors."""
 
     @model_validator(mode="after")
     def _jar_names_its_class(self) -> Self:
@@ -86,8 +93,11 @@ class SparkSqlJob(_Specification):
     runner: ClassVar[str] = "jobs/spark_sql.py"
     kind: Literal["spark_sql"] = "spark_sql"
     script: str = Field(min_length=1)
+    """Path or address of the SQL file."""
     variables: dict[str, str] = {}
+    """Values by name."""
     conf: dict[str, str] = {}
+    """Spark properties."""
 
     @model_validator(mode="after")
     def _names_are_names(self) -> Self:
@@ -108,9 +118,13 @@ class HiveJob(_Specification):
     engine: ClassVar[Engine] = "hive"
     kind: Literal["hive"] = "hive"
     script: str = Field(min_length=1)
+    """Path or address of the HiveQL file."""
     variables: dict[str, str] = {}
+    """Values by name."""
     conf: dict[str, str] = {}
+    """Hive properties; Spark properties where it runs as Spark SQL."""
     spark_sql: bool = False
+    """Whether the script is valid Spark SQL, too."""
 
     @model_validator(mode="after")
     def _names_are_names(self) -> Self:
@@ -132,6 +146,7 @@ class CommandJob(_Specification):
     engine: ClassVar[Engine] = "command"
     kind: Literal["command"] = "command"
     command: tuple[str, ...] = Field(min_length=1)
+    """Words of the command."""
 
 
 Job = Annotated[SparkJob | SparkSqlJob | HiveJob | CommandJob, Field(discriminator="kind")]

@@ -27,7 +27,7 @@ PodTemplate = Annotated[str, StringConstraints(pattern=r"^(s3://[^/]+/.+|/.+)$")
 
 
 class Pod(Settings):
-    """A driver or executor: vCPUs, memory of its process in GB, and how many."""
+    """A driver or executor: vCPUs, and memory of its process in GB."""
 
     cores: int = Field(default=1, ge=1, le=128)
     memory: int = Field(default=2, ge=1, le=1024)
@@ -91,26 +91,39 @@ class EksProfile(Profile):
 
     target: Literal["eks"]
     eks_cluster: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9\-_]{0,99}$")]
+    """Name of the EKS cluster."""
     namespace: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    """Kubernetes namespace that EMR on EKS was let into."""
     virtual_cluster: Identifier | None = None
+    """Id of a virtual cluster to use as it is; then none is made."""
     release: Annotated[str, StringConstraints(pattern=r"^emr-(spark-)?\d+\.\d+(\.\d+)?-(latest|\d{8})$")] = (
+        """Release label of EMR on EKS: ``-latest``, or a day."""
         "emr-7.9.0-latest"
     )
     execution_role: RoleArn
+    """The role that the jobs have."""
     driver: Pod = Pod()
+    """Size of the driver, and the template of its pod."""
     executor: Executors = Executors()
+    """Size and number of the executors, and the template of their pods."""
     maximum_workers: int | None = Field(default=None, ge=1)
     """Executors of a job, at most; with it Spark adds and removes executors while the job runs (dynamic allocation)."""
     configurations: tuple[Classification, ...] = ()
+    """Configuration classifications of every job run."""
     job_template: JobTemplate | None = None
+    """The job template that job runs are started from, instead of a release and a driver of their own."""
     persistent_ui: bool = True
+    """Whether AWS keeps Spark's UI for thirty days."""
     cloudwatch: CloudWatch | None = None
+    """CloudWatch Logs, beside S3."""
     log_rotation: LogRotation | None = None
+    """How a container's log is cut, for jobs that run long."""
     attempts: int | None = Field(default=None, ge=1, le=10)
     """Attempts at a job's driver in all."""
     max_concurrent_jobs: int | None = Field(default=None, ge=1, le=1000)
     """Job runs at a time on a virtual cluster that is made; further ones wait in its queue."""
     max_queued_jobs: int | None = Field(default=None, ge=1, le=1000)
+    """Job runs that may wait in that queue."""
 
     @model_validator(mode="after")
     def _is_shared(self) -> Self:

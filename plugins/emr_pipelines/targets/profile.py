@@ -59,10 +59,13 @@ class Profile(Settings):
     description: str = ""
     """A few words for the form in which a person chooses."""
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    """The AWS region."""
     connection: str | None = None
     """The Airflow connection to AWS; ``None`` uses boto3's own chain (environment, instance role)."""
     log_uri: Address
+    """Folder in S3 for the logs of job runs."""
     tags: dict[str, str] = {}
+    """Tags of everything that is created, besides those that say whose it is."""
     max_concurrent: int | None = Field(default=None, ge=1)
     """Runs of this deployment that may hold compute of this profile at the same time; further ones wait."""
     overrides: dict[str, int | str] = {}

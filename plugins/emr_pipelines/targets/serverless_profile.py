@@ -126,18 +126,29 @@ class ServerlessProfile(Profile):
 
     target: Literal["serverless"]
     owner: Owner = "run"
+    """``run``: applications of the run's own, deleted at its end; ``profile``: kept for all runs."""
     release: Annotated[str, StringConstraints(pattern=r"^emr-(spark-)?\d+\.\d+(\.\d+)?$")] = "emr-7.9.0"
+    """Release label of the applications."""
     execution_role: RoleArn
+    """The role that the jobs have."""
     architecture: Literal["X86_64", "ARM64"] = "X86_64"
+    """Processors of the workers."""
     driver: Worker = Worker(cpu=4, memory=16)
+    """The Spark driver."""
     executor: Worker = Worker(cpu=4, memory=16)
+    """Each Spark executor."""
     hive_driver: Worker = Worker(cpu=2, memory=6)
+    """The Hive driver."""
     tez_task: Worker = Worker(cpu=2, memory=8)
+    """Each Tez task of Hive."""
     maximum_capacity: Capacity | None = None
+    """What all workers of an application may have together."""
     maximum_workers: int | None = Field(default=None, ge=1)
     """Executors of a job, at most. An application that ends with its run gets no more capacity than that, beside its drivers."""
     auto_start: bool = True
+    """Whether a job run starts an application that is not started."""
     auto_stop: bool = True
+    """Whether an application stops by itself after ``idle_minutes``."""
     idle_minutes: int = Field(default=15, ge=1, le=10080)
     """Minutes without a job after which an application stops by itself, whatever happened to Airflow."""
     scheduler: Scheduler | None = None
@@ -146,7 +157,9 @@ class ServerlessProfile(Profile):
     """Whether AWS keeps the logs too, for 30 days, which its UIs need."""
     cloudwatch: CloudWatch | None = None
     configurations: tuple[Classification, ...] = ()
+    """Configuration classifications of every job run."""
     mode: Literal["BATCH", "STREAMING"] = "BATCH"
+    """``STREAMING`` for jobs that do not end; they are tried again for ever."""
     attempts: int | None = Field(default=None, ge=1, le=10)
     """Attempts at a job in all; of a streaming one, those that may fail within an hour."""
     execution_timeout_minutes: int | None = Field(default=None, ge=0, le=10080)

@@ -100,6 +100,12 @@ def test_an_edited_file_is_read_again(tmp_path, monkeypatch):
 WRONG = [
     # what is changed in the good file, the line that the message names, what it says
     ("target: ec2", "target: ec3", 5, "'ec3' is no target (did you mean 'ec2'?)"),
+    (
+        "region: us-east-1",
+        "region: us-east-1\n    overrides: {release: emr-7.1.0}",
+        7,
+        "there is no such setting: 'overrides'",
+    ),
     ("region: us-east-1", "regoin: us-east-1", 6, "there is no such setting (did you mean 'region'?)"),
     ("region: us-east-1", "region: virginia", 6, "profiles.ec2.region"),
     ("type: m5.xlarge", "typ: m5.xlarge", 7, "profiles.ec2.primary"),
