@@ -230,6 +230,9 @@ class TargetCases:
     def test_a_job_run_that_nobody_knows_is_lost(self, target, compute, unknown_run):
         assert target.poll(compute, [unknown_run])[unknown_run].state is RunState.LOST
 
+    def test_a_job_run_that_nobody_knows_used_nothing_that_can_be_told(self, target, compute, unknown_run):
+        assert target.usage(compute, [unknown_run]).vcpu_hours == 0
+
     def test_throttled_calls_are_sent_again(self, target, compute, lease, submit, quick, service):
         service.throttle(1)
         run = submit(quick)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from botocore.session import get_session
 
 from emr_pipelines import CommandJob
 from emr_pipelines.errors import ComputeError
-from emr_pipelines.targets import target_for
+from emr_pipelines.targets import ec2, target_for
 from emr_pipelines.targets.base import Compute
 from tests.conformance.cases import ENGINES, RunOwnedCases
 from tests.conformance.endpoints import ENVIRONMENT, LocalService, make_buckets
@@ -21,6 +22,14 @@ def endpoint(tmp_path_factory):
     with running_endpoint(tmp_path_factory.mktemp("endpoint"), boot_seconds=0.0) as url:
         make_buckets(url)
         yield LocalService(url, "elasticmapreduce", OPERATIONS)
+
+
+def test_every_state_that_the_service_knows_has_a_meaning():
+    model = get_session().get_service_model("emr")
+    assert set(ec2._PHASES) == set(model.shape_for("ClusterState").enum)
+    assert set(ec2._RUN_STATES) == set(model.shape_for("StepState").enum)
+    reasons = set(model.shape_for("ClusterStateChangeReasonCode").enum)
+    assert reasons - set(ec2._FAULTS) == {"ALL_STEPS_COMPLETED"}  # nobody's fault
 
 
 class TestEc2(RunOwnedCases):

@@ -138,6 +138,15 @@ class TestServerless(Scripted, RunOwnedCases):
         target.release(target.acquire(another_run(lease), ENGINES))
         assert client.get_application(applicationId=compute.id)["application"]["state"] == "TERMINATED"
 
+    def test_what_a_refused_start_left_is_deleted_by_the_next_acquire(self, target, lease, service, client):
+        service.refuse_capacity()
+        refused = target.acquire(lease, ENGINES)
+        assert settled(target, refused).fault is Fault.CAPACITY
+        compute = target.acquire(lease, ENGINES)
+        assert compute.id != refused.id
+        assert client.get_application(applicationId=refused.id)["application"]["state"] == "TERMINATED"
+        target.release(compute)
+
     def test_of_two_applications_with_one_name_the_older_is_kept(self, target, compute, lease, client):
         twin = client.create_application(clientToken="twin", **PROFILE.request(lease, "spark"))["applicationId"]
         assert [one.id for one in target.lookup(lease)] == [compute.id, twin]

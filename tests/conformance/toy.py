@@ -208,7 +208,7 @@ class Toy:
         return {"compute": f"toy://{compute.id}", "logs": f"toy://{compute.id}/{run}"}
 
     def usage(self, compute, runs):
-        return Usage(vcpu_hours=len(list(runs)))
+        return Usage(vcpu_hours=len(set(runs) & {run.id for run in self._runs(compute)}))
 
     def _runs(self, compute):
         return _sent(lambda: self._cloud.runs_of(compute.id))

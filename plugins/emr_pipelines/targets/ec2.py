@@ -22,7 +22,7 @@ from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.job_runs import settings, spark_options
 from emr_pipelines.targets.once import send_once
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG
-from emr_pipelines.targets.refusals import refused
+from emr_pipelines.targets.refusals import REFUSALS, refused
 from emr_pipelines.targets.s3_logs import console_of, log_tails, spark_ui_of
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
@@ -86,10 +86,13 @@ class Ec2:
 
     def acquire(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
         """Adopt the lease's cluster, or create it. Of two created at the same moment, all callers keep the same one."""
-        clusters = self.lookup(lease)
-        if not clusters:
-            made = self._create(lease, engines)
-            clusters = self.lookup(lease) or [made]
+        try:
+            clusters = self.lookup(lease)
+            if not clusters:
+                made = self._create(lease, engines)
+                clusters = self.lookup(lease) or [made]
+        except REFUSALS as error:
+            raise refused(error, f"profile {self._profile.name!r} got no cluster", "Nothing runs.") from error
         for twin in clusters[1:]:
             self.release(twin)
         return clusters[0]
@@ -225,13 +228,9 @@ class Ec2:
 
     def _create(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
         request = self._profile.request(lease, engines)
-        try:
-            made = send_once(
-                lambda: str(self._clients.once("emr").run_job_flow(**request)["JobFlowId"]),
-                lambda: self._oldest(lease),
-            )
-        except ClientError as error:
-            raise refused(error, f"profile {self._profile.name!r} got no cluster", "Nothing runs.") from error
+        made = send_once(
+            lambda: str(self._clients.once("emr").run_job_flow(**request)["JobFlowId"]), lambda: self._oldest(lease)
+        )
         return self._compute(made, lease.id)
 
     def _oldest(self, lease: Lease) -> str | None:

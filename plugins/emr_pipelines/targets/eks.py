@@ -21,7 +21,7 @@ from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, L
 from emr_pipelines.targets.eks_jobs import LIVE_RUNS, cluster_state, job_state, run_request, usage_of
 from emr_pipelines.targets.eks_profile import EksProfile
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, PROFILE_TAG
-from emr_pipelines.targets.refusals import REFUSALS, code_of, is_unknown, refused
+from emr_pipelines.targets.refusals import REFUSALS, code_of, refused
 from emr_pipelines.targets.s3_logs import console_of, folders_of_logs, log_tails, spark_ui_of
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
@@ -152,13 +152,13 @@ class Eks:
         return links | (spark_ui_of(endpoint, run) if run else {})
 
     def usage(self, compute: Compute, runs: Iterable[str]) -> Usage:
-        """Add up what job runs asked for, times how long they ran; EMR on EKS reports no bill."""
+        """Add up what the job runs that EMR knows asked for, times how long they ran; EMR on EKS reports no bill."""
         vcpu = memory = 0.0
         for run in runs:
-            found = self._client.describe_job_run(virtualClusterId=compute.id, id=run)["jobRun"]
-            ended = found["finishedAt"].timestamp() if "finishedAt" in found else time.time()
-            used = usage_of(found, ended - found["createdAt"].timestamp())
-            vcpu, memory = vcpu + used.vcpu_hours, memory + used.memory_gb_hours
+            if found := self._described(compute, run):
+                ended = found["finishedAt"].timestamp() if "finishedAt" in found else time.time()
+                used = usage_of(found, ended - found["createdAt"].timestamp())
+                vcpu, memory = vcpu + used.vcpu_hours, memory + used.memory_gb_hours
         return Usage(vcpu, memory)
 
     def _find(self, lease: Lease) -> dict[str, Any] | None:
@@ -254,13 +254,19 @@ class Eks:
         live = [run for page in self._pages(compute, states=LIVE_RUNS) for run in page]
         return [run for run in live if run.name.startswith(prefix_of(lease))]
 
-    def _ask(self, compute: Compute, run: str) -> JobState:
+    def _described(self, compute: Compute, run: str) -> dict[str, Any] | None:
         try:
-            return job_state(self._client.describe_job_run(virtualClusterId=compute.id, id=run)["jobRun"])
+            found: dict[str, Any] = self._client.describe_job_run(virtualClusterId=compute.id, id=run)["jobRun"]
         except ClientError as error:
-            if is_unknown(error) or code_of(error) in _UNKNOWN:
-                return JobState(RunState.LOST, f"EMR on EKS knows no job run {run} on {compute.id}", Fault.SERVICE)
+            if code_of(error) in _UNKNOWN:
+                return None
             raise
+        return found
+
+    def _ask(self, compute: Compute, run: str) -> JobState:
+        if (found := self._described(compute, run)) is None:
+            return JobState(RunState.LOST, f"EMR on EKS knows no job run {run} on {compute.id}", Fault.SERVICE)
+        return job_state(found)
 
     def _address(self, compute: Compute, run: str) -> str:
         return f"{self._profile.log_uri.rstrip('/')}/{compute.id}/jobs/{run}/"

@@ -184,10 +184,10 @@ def template_parameters(template: JobTemplate, driver: Mapping[str, Any]) -> dic
 
 def usage_of(run: Mapping[str, Any], seconds: float) -> Usage:
     """Say what a job run asked for, times how long it ran: its driver and the executors that it began with."""
-    (parts,) = run["jobDriver"].values()
+    parts: dict[str, Any] = next(iter(run.get("jobDriver", {}).values()), {})
     words = shlex.split(parts.get("sparkSubmitParameters") or parts.get("sparkSqlParameters") or "")
     conf = dict(word.split("=", 1) for option, word in pairwise(words) if option == "--conf")
-    factor = _OVERHEAD[parts["entryPoint"].endswith(".py")]
+    factor = _OVERHEAD[parts.get("entryPoint", "").endswith(".py")]
     hours, executors = seconds / 3600, int(conf.get("spark.executor.instances", "2"))
     vcpu = memory = 0.0
     for role, count in (("driver", 1), ("executor", executors)):

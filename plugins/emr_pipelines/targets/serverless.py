@@ -170,11 +170,11 @@ class Serverless:
         return links
 
     def usage(self, compute: Compute, runs: Iterable[str]) -> Usage:
-        """Add up what AWS billed for the job runs; for those that it has not billed yet, what they used."""
+        """Add up what AWS billed for the job runs that it knows; for those that it has not billed yet, what they used."""
         del compute
         total, billed = {"vCPUHour": 0.0, "memoryGBHour": 0.0, "storageGBHour": 0.0}, True
         for run in runs:
-            found = self._described(run)
+            found = self._described(run) or {}
             used = found.get("billedResourceUtilization")
             billed = billed and used is not None
             for quantity, hours in (used or found.get("totalResourceUtilization") or {}).items():
@@ -239,18 +239,20 @@ class Serverless:
         live = [run for application in compute.parts.values() for run in self._applications.live_runs(application)]
         return [run for run in live if run.get("name", "").startswith(prefix_of(lease))]
 
-    def _described(self, run: str) -> dict[str, Any]:
+    def _described(self, run: str) -> dict[str, Any] | None:
         application, _, job_run = run.partition("/")
-        found: dict[str, Any] = self._client.get_job_run(applicationId=application, jobRunId=job_run)["jobRun"]
+        try:
+            found: dict[str, Any] = self._client.get_job_run(applicationId=application, jobRunId=job_run)["jobRun"]
+        except ClientError as error:
+            if is_unknown(error):
+                return None
+            raise
         return found
 
     def _ask(self, run: str) -> JobState:
-        try:
-            return job_state(self._described(run))
-        except ClientError as error:
-            if is_unknown(error):
-                return JobState(RunState.LOST, f"EMR Serverless knows no job run {run}", Fault.SERVICE)
-            raise
+        if (found := self._described(run)) is None:
+            return JobState(RunState.LOST, f"EMR Serverless knows no job run {run}", Fault.SERVICE)
+        return job_state(found)
 
     def _address(self, run: str) -> str:
         application, _, job_run = run.partition("/")

@@ -139,9 +139,9 @@ class Applications:
             )
 
     def sweep(self, deployment: str, listed: Iterable[Mapping[str, Any]]) -> None:
-        """Delete what runs of a deployment left stopped: an earlier release did not wait for its end."""
+        """Delete what runs of a deployment left: a release that did not wait for its end, or a start that was refused."""
         for application in listed:
-            left = application["state"] == "STOPPED" and self.state_of(application).phase is Phase.ENDED
+            left = application["state"] in ("CREATED", "STOPPED") and self.state_of(application).phase is Phase.ENDED
             if left and _LEASED_NAME.match(application.get("name", "")):
                 with suppress(ClientError):
                     tags = self.describe(application["id"]).get("tags", {})

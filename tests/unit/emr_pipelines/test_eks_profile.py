@@ -292,3 +292,8 @@ def test_what_a_jar_used_counts_the_smaller_overhead_and_its_own_settings():
     used = usage_of(run_request(job, {"a.jar": "s3://code/a.jar"}, KEY, profile()), seconds=3600)
     assert used.vcpu_hours == 2
     assert used.memory_gb_hours == pytest.approx((2 + 0.375) + (0.5 + 0.375))
+
+
+def test_what_a_job_run_used_that_tells_no_driver_is_what_spark_would_ask_for_by_itself():
+    used = usage_of({"state": "COMPLETED"}, seconds=3600)
+    assert (used.vcpu_hours, used.memory_gb_hours) == (3, pytest.approx(3 * 1.375))
