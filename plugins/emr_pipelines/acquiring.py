@@ -83,7 +83,7 @@ class AcquireOperator(BaseOperator):
         try:
             return self._ready(run, compute, target_of(compute).state(compute), so_far)
         except ComputeUnavailableError as error:
-            return self._acquire_in_turn(run, self._moved_on(compute.profile, so_far, error))
+            return self._acquire_in_turn(run, self._moved_on(run, compute.profile, so_far, error))
 
     def _say_choice(self, choice: Choice, run_type: str) -> None:
         self.log.info("%s", said_of(choice))
@@ -111,7 +111,7 @@ class AcquireOperator(BaseOperator):
             try:
                 return self._acquire(run, name, progress)
             except ComputeUnavailableError as error:
-                progress = self._moved_on(name, progress, error)
+                progress = self._moved_on(run, name, progress, error)
         reasons = " ".join(f"{one['profile']}: {one['reason']}" for one in progress.refused)
         if len(progress.refused) == 1:
             reasons = progress.refused[0]["reason"]
@@ -165,8 +165,16 @@ class AcquireOperator(BaseOperator):
             },
         }
 
-    def _moved_on(self, name: str, progress: Progress, error: ComputeUnavailableError) -> Progress:
+    def _moved_on(self, run: Run, name: str, progress: Progress, error: ComputeUnavailableError) -> Progress:
+        """Leave a profile: what it gave before it could give no more is ended."""
         self.log.warning("Profile %r could not be had: %s", name, error)
+        target, _ = _target(run, name)
+        try:
+            for compute in target.lookup(run.lease):
+                if compute.owner == "run":
+                    target.release(compute)
+        except Exception as trouble:  # noqa: BLE001  # whatever it is, the next profile shall be tried
+            self.log.warning("What profile %r gave could not be ended now; release ends it: %s", name, trouble)
         return progress.without(name, str(error).splitlines()[0])
 
     def _wait_for_room(self, run: Run, target: Target, profile: Profile, progress: Progress) -> None:

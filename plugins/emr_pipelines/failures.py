@@ -65,9 +65,9 @@ def tail_of(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip()][-TAIL_LINES:]
 
 
-def failure_message(cause: str, *, run: str, still: str, retry: str, address: str | None) -> str:
+def failure_message(  # noqa: PLR0913  # the lines that a person gets
+    cause: str, *, hint: str | None, run: str, still: str, retry: str, address: str | None
+) -> str:
     """Say what happened, in the order in which a person needs it: cause, what still runs and costs, what to do."""
-    lines = [cause, run, still, retry]
-    if address:
-        lines.append(f"Logs: {address}")
-    return "\n".join(lines)
+    lines = [cause, hint and f"Hint: {hint}", run, still, retry, address and f"Logs: {address}"]
+    return "\n".join(line for line in lines if line)

@@ -15,9 +15,11 @@ from emr_pipelines import failures, quality
 from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
 from emr_pipelines.clients import clients_for
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
+from emr_pipelines.hints import hint_for
 from emr_pipelines.jobs import Job, SparkJob, job_from
 from emr_pipelines.keys import Action, Attempt, Key, Record, Standing, decide, fingerprint
 from emr_pipelines.links import JOB_LINKS, show_links
+from emr_pipelines.masking import masked
 from emr_pipelines.membership import Run, membership_of
 from emr_pipelines.targets.base import Compute, JobRun, Logs
 from emr_pipelines.targets.once import LISTING_LAG
@@ -208,16 +210,19 @@ class EmrJobOperator(BaseOperator):
         if state.state is RunState.SUCCEEDED:
             return self.succeeded(Run.of(context), compute, job_run) | {"began": state.began, "ended": state.ended}
         logs = self._logs(compute, job_run)
-        cause = failures.cause_in(logs.streams) or state.reason or f"The job run ended {state.state} and gave no reason"
+        told = failures.cause_in(logs.streams) or state.reason or f"The job run ended {state.state} and gave no reason"
+        cause = masked(told)
         for line in (cause, *_tails(logs)):
             self.log.error("%s", line)
         alive = _still(compute, target_of(compute).state(compute))
         fault = f" (fault of: {state.fault})" if state.fault else ""
         run = f"Job run {job_run} on {compute.id} ended as {state.state}{fault}."
         kind = JobCapacityError if state.fault is Fault.CAPACITY else JobError
-        raise kind(
-            failures.failure_message(cause, run=run, still=alive, retry=self._retry(context), address=logs.address)
+        hint = hint_for(told, logs.streams)
+        message = failures.failure_message(
+            cause, hint=hint, run=run, still=alive, retry=self._retry(context), address=logs.address
         )
+        raise kind(message)
 
     def _logs(self, compute: Compute, job_run: str) -> Logs:
         """Read the logs, waiting a while for EMR to deliver them."""
@@ -344,5 +349,7 @@ def _standing_of(state: JobState) -> Standing:
 
 def _tails(logs: Logs) -> list[str]:
     return [
-        line for stream, text in logs.streams.items() for line in (f"--- end of {stream} ---", *failures.tail_of(text))
+        masked(line)
+        for stream, text in logs.streams.items()
+        for line in (f"--- end of {stream} ---", *failures.tail_of(text))
     ]

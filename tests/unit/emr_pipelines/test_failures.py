@@ -85,12 +85,23 @@ def test_the_tail_keeps_the_last_lines_that_say_something():
 
 def test_the_message_begins_with_the_cause_and_ends_with_where_to_look():
     message = failure_message(
-        "ValueError: x", run="Job run s-1 ended as failed.", still="j-1 runs.", retry="Retrying.", address="s3://l/"
+        "ValueError: x",
+        hint="Mend it.",
+        run="Job run s-1 ended as failed.",
+        still="j-1 runs.",
+        retry="Retrying.",
+        address="s3://l/",
     )
     assert message.splitlines() == [
         "ValueError: x",
+        "Hint: Mend it.",
         "Job run s-1 ended as failed.",
         "j-1 runs.",
         "Retrying.",
         "Logs: s3://l/",
     ]
+
+
+def test_a_message_says_nothing_of_what_is_not_known():
+    message = failure_message("x", hint=None, run="run.", still="still.", retry="retry.", address=None)
+    assert message.splitlines() == ["x", "run.", "still.", "retry."]
