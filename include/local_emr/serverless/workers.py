@@ -1,8 +1,8 @@
 """Workers: how many and how large a job run asks for, what fits an application, and what it comes to. Pure.
 
 Sources, all in the Amazon EMR Serverless User Guide: "Understanding application behavior" (worker sizes), "Using Spark
-configurations", "Using Hive configurations" (defaults); the API reference's ResourceUtilization and "Pricing" (a minute
-for each worker at least, 20 GB of storage free).
+configurations", "Using Hive configurations" (defaults), "Using shuffle-optimized disks"; the API reference's
+ResourceUtilization and "Pricing" (a minute for each worker at least, 20 GB of storage free).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ SMALLEST_OVERHEAD_MB = 384
 MEMORY_GB = {1: (2, 8, 1), 2: (4, 16, 1), 4: (8, 30, 1), 8: (16, 60, 4), 16: (32, 120, 8)}
 """By a worker's vCPUs: its least and most memory, and the steps in between."""
 
-DISK_GB = range(20, 200 + 1)
+DISK_GB = {"standard": range(20, 200 + 1), "shuffle_optimized": range(20, 2000 + 1)}
+"""How large a worker's disk may be, by its type."""
 
 _QUANTITY = re.compile(r"(\d+)\s?(?:vcpu|gb)?", re.IGNORECASE)
 _OPTIONS = {
@@ -78,7 +79,7 @@ def quantity(text: str) -> int:
     return int(match[1])
 
 
-def worker(cpu: int, memory_gb: float, disk_gb: int) -> Capacity:
+def worker(cpu: int, memory_gb: float, disk_gb: int, disk_type: str = "standard") -> Capacity:
     """Return the worker that has at least so much memory. Raises ValueError when there is no such worker."""
     if cpu not in MEMORY_GB:
         raise ValueError(f"Worker with {cpu} vCPU is not supported: choose {', '.join(map(str, MEMORY_GB))} vCPU")
@@ -86,8 +87,11 @@ def worker(cpu: int, memory_gb: float, disk_gb: int) -> Capacity:
     memory = max(least, least + step * math.ceil((memory_gb - least) / step))
     if memory > most:
         raise ValueError(f"Worker with {cpu} vCPU and {memory_gb:g} GB memory is not supported: at most {most} GB")
-    if disk_gb not in DISK_GB:
-        raise ValueError(f"Worker with {disk_gb} GB disk is not supported: choose 20 to 200 GB")
+    sizes = DISK_GB.get(disk_type.lower())
+    if sizes is None:
+        raise ValueError(f"Disk type {disk_type} is not supported: choose {' or '.join(DISK_GB)}")
+    if disk_gb not in sizes:
+        raise ValueError(f"Worker with {disk_gb} GB disk is not supported: choose 20 to {sizes[-1]} GB")
     return Capacity(cpu, memory, disk_gb)
 
 
@@ -113,8 +117,13 @@ def _spark_worker(role: str, settings: Mapping[str, str]) -> Capacity:
     factor = float(settings.get("spark.emr-serverless.memoryOverheadFactor", "0.1"))
     overhead = settings.get(f"spark.{role}.memoryOverhead")
     extra = memory_megabytes(overhead) if overhead else max(SMALLEST_OVERHEAD_MB, heap * factor)
-    disk = memory_megabytes(settings.get(f"spark.emr-serverless.{role}.disk", "20g")) // 1024
-    return worker(int(settings.get(f"spark.{role}.cores", "4")), (heap + extra) / 1024, disk)
+    disk = f"spark.emr-serverless.{role}.disk"
+    return worker(
+        int(settings.get(f"spark.{role}.cores", "4")),
+        (heap + extra) / 1024,
+        memory_megabytes(settings.get(disk, "20g")) // 1024,
+        settings.get(f"{disk}.type", "standard"),
+    )
 
 
 def _executors(settings: Mapping[str, str]) -> int:
@@ -133,11 +142,13 @@ def hive_workers(settings: Mapping[str, str]) -> Workers:
         int(settings.get("hive.driver.cores", "2")),
         memory_megabytes(settings.get("hive.driver.memory", "4g")) / 1024,
         memory_megabytes(settings.get("hive.driver.disk", "20g")) // 1024,
+        settings.get("hive.driver.disk.type", "standard"),
     )
     task = worker(
         int(settings.get("hive.tez.cpu.vcores", "2")),
         int(settings.get("hive.tez.container.size", "6144")) / 1024,
         memory_megabytes(settings.get("hive.tez.disk.size", "20g")) // 1024,
+        settings.get("hive.tez.disk.type", "standard"),
     )
     return Workers(driver, task, 1)
 
