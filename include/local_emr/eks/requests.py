@@ -1,7 +1,7 @@
 """From requests to records; what AWS refuses is refused, in its words where known.
 
-Sources: CreateVirtualCluster, StartJobRun and CreateJobTemplate in the EMR on EKS API reference; "Using job templates" and
-"Retry policy configuration values" in the Amazon EMR on EKS Development Guide.
+Sources: CreateVirtualCluster, StartJobRun and CreateJobTemplate in the EMR on EKS API reference; "Using job templates",
+"Using job retry policies" and "Running Spark SQL scripts" in the Amazon EMR on EKS Development Guide.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from botocore.session import get_session
 
 from local_emr.eks.records import EksJobRun, JobTemplate, VirtualCluster
 from local_emr.eks.work import step_of
-from local_emr.emr.releases import is_release
+from local_emr.emr.releases import is_release, number_of
 from local_emr.protocol import ServiceError, checked
 from local_emr.runs import Attempt
 from local_emr.runs.logs import is_s3_uri
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from local_emr.protocol import Answer
 
 MOST_ATTEMPTS = 2_147_483_647
+FIRST_RELEASE_WITH_SQL = (6, 7)
+FIRST_RELEASE_WITH_RETRIES = (6, 9)
 JOB = ("executionRoleArn", "releaseLabel", "jobDriver", "configurationOverrides")
 """The members of StartJobRun that a job template may hold."""
 
@@ -73,7 +75,7 @@ def new_job_run(request: Answer, template: JobTemplate | None, region: str, now:
     data = filled_data(request, template) if template else request
     job = {member: data[member] for member in JOB if member in data}
     _check_job(job)
-    _check_attempts(request)
+    _check_attempts(request, _release(job["releaseLabel"]))
     return EksJobRun(
         id=new_id("0000000", 19),
         owner=request["virtualClusterId"],
@@ -135,13 +137,20 @@ def _check_job(job: Answer) -> None:
         if member not in job:
             raise refused(f"{member} is required unless jobTemplateId names a job template that has it")
     _check_driver(job["jobDriver"])
-    label = _LABEL.fullmatch(job["releaseLabel"])
-    if label is None or not is_release(label["release"]):
-        raise missing(f"Release {job['releaseLabel']} doesn't exist.")
+    if _release(job["releaseLabel"]) < FIRST_RELEASE_WITH_SQL and "sparkSqlJobDriver" in job["jobDriver"]:
+        raise refused("sparkSqlJobDriver is supported with releases 6.7.0 and higher")
     monitoring = job.get("configurationOverrides", {}).get("monitoringConfiguration", {})
     log_uri = monitoring.get("s3MonitoringConfiguration", {}).get("logUri")
     if log_uri is not None and not is_s3_uri(log_uri):
         raise refused(f"logUri {log_uri} is not valid: it must be s3://bucket/prefix")
+
+
+def _release(label: str) -> tuple[int, ...]:
+    """Return the number of the release that a label such as `emr-7.9.0-latest` names."""
+    match = _LABEL.fullmatch(label)
+    if match is None or not is_release(match["release"]):
+        raise missing(f"Release {label} doesn't exist.")
+    return number_of(match["release"])
 
 
 def _check_driver(driver: Answer) -> None:
@@ -155,7 +164,9 @@ def _check_driver(driver: Answer) -> None:
         raise refused(f"The driver's parameters cannot be split into words: {error}") from None
 
 
-def _check_attempts(request: Answer) -> None:
+def _check_attempts(request: Answer, release: tuple[int, ...]) -> None:
     most = request.get("retryPolicyConfiguration", {}).get("maxAttempts", 1)
+    if "retryPolicyConfiguration" in request and release < FIRST_RELEASE_WITH_RETRIES:
+        raise refused("retryPolicyConfiguration is supported with releases 6.9.0 and higher")
     if not 1 <= most <= MOST_ATTEMPTS:
         raise refused("Retry policy configuration's parameter value of maxAttempts is invalid")

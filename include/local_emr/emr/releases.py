@@ -19,6 +19,11 @@ def is_release(label: str) -> bool:
     return match is not None and int(match["minor"]) <= NEWEST_MINORS.get(match["line"], -1)
 
 
+def number_of(label: str) -> tuple[int, ...]:
+    """Return the number of a release, to compare: (7, 10, 0) of `emr-7.10.0`."""
+    return tuple(int(part) for part in label.rpartition("-")[2].split("."))
+
+
 RELEASES = {
     "emr-7.10.0": {"Hive": "3.1.3", "Spark": "3.5.5"},
     "emr-7.9.0": {"Hive": "3.1.3", "Spark": "3.5.5"},

@@ -90,11 +90,10 @@ class EmrServerless:
         }
 
     def update_application(self, request: Answer, caller: Caller) -> Answer:
-        """Change an application that is not started."""
+        """Change an application; of one that is started, how much may run and in which image."""
         changes = {name: value for name, value in request.items() if name not in {"applicationId", "clientToken"}}
         with self._find(request, caller).changing() as application:
-            requests.check_state(application, STOPPED)
-            before, application.settings = application.settings, application.settings | changes
+            before, application.settings = application.settings, requests.changed_settings(application, changes)
             try:
                 requests.check_application(application)
             except ServiceError:
@@ -181,6 +180,7 @@ class EmrServerless:
     def cancel_job_run(self, request: Answer, caller: Caller) -> Answer:
         """Cancel a job run. TERM comes first and KILL five seconds later, whatever grace period is asked for."""
         queue = self._find(request, caller)
+        requests.check_grace(request.get("shutdownGracePeriodInSeconds", 0))
         with queue.changing():
             run = _run(queue, request)
             if reason := lifecycle.cancel(run, self.machine.clock.now()):
@@ -196,8 +196,10 @@ class EmrServerless:
             attempt = _attempt(run, request)
         if run.type != "Spark":
             raise requests.refused(f"The application UI of job run {run.id} is not available: it runs no Spark")
+        if attempt.started is None:
+            raise requests.refused(f"Dashboard cannot be served for job in {attempt.state} state")
         try:
-            url = self.history.url(event_log_name(run, attempt.number)) if attempt.started else None
+            url = self.history.url(event_log_name(run, attempt.number))
         except HistoryError as error:
             raise ServiceError("InternalServerException", f"{error}", status=500) from None
         if url is None:

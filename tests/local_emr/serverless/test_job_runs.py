@@ -110,7 +110,7 @@ def test_a_running_job_run_is_cancelled_when_its_process_is_gone(serverless):
     run = serverless.submit(application, "hold", "a")
     serverless.becomes(application, run, "RUNNING")
     cancel = serverless.client.cancel_job_run
-    cancelled = cancel(applicationId=application, jobRunId=run, shutdownGracePeriodInSeconds=5)
+    cancelled = cancel(applicationId=application, jobRunId=run, shutdownGracePeriodInSeconds=15)
     assert (application, run) == (cancelled["applicationId"], cancelled["jobRunId"])
     serverless.becomes(application, run, "CANCELLED")
     assert refusal(cancel, applicationId=application, jobRunId=run) == (
