@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_emr.engine import Step
 from local_emr.runs import Work
+from local_emr.runs.images import on_this_machine
 from local_emr.runs.logs import CloudWatchLog, S3Log
 from local_emr.runs.requests import environment_of, spark_defaults_of
 
@@ -40,7 +41,8 @@ def step_of(driver: dict[str, Any]) -> Step:
     """Return the command that a job driver means. Raises ValueError for parameters whose quotes do not match."""
     if spark := driver.get("sparkSubmitJobDriver"):
         parameters = shlex.split(spark.get("sparkSubmitParameters", ""))
-        arguments = ("spark-submit", *parameters, spark["entryPoint"], *spark.get("entryPointArguments", []))
+        entry_point = on_this_machine(spark["entryPoint"])
+        arguments = ("spark-submit", *parameters, entry_point, *spark.get("entryPointArguments", []))
     else:
         sql = driver["sparkSqlJobDriver"]
         arguments = ("spark-sql", *shlex.split(sql.get("sparkSqlParameters", "")), "-f", sql["entryPoint"])

@@ -10,6 +10,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from local_emr.engine import Step
+from local_emr.runs.images import on_this_machine
 from local_emr.runs.logs import CloudWatchLog, Log, S3Log
 from local_emr.runs.requests import properties_of, spark_defaults_of
 from local_emr.serverless.workers import Workers, hive_workers, spark_settings, spark_workers
@@ -32,9 +33,8 @@ def step_of(driver: Request) -> Step:
         return Step("command-runner.jar", tuple(_hive_command(driver["hive"])))
     spark = driver["sparkSubmit"]
     options = _split(spark.get("sparkSubmitParameters", ""), "sparkSubmitParameters")
-    return Step(
-        "command-runner.jar", ("spark-submit", *options, spark["entryPoint"], *spark.get("entryPointArguments", []))
-    )
+    entry_point = on_this_machine(spark["entryPoint"])
+    return Step("command-runner.jar", ("spark-submit", *options, entry_point, *spark.get("entryPointArguments", [])))
 
 
 def _hive_command(hive: Request) -> list[str]:
