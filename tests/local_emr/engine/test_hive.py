@@ -92,3 +92,23 @@ def test_a_statement_that_fails_is_named_and_ends_the_script(lab):
     assert outcome.exit_code == 1
     assert outcome.message.startswith("[TABLE_OR_VIEW_NOT_FOUND] The table or view `nobody_made_this` cannot be found.")
     assert not (lab.cluster / "hdfs" / "user" / "hive" / "warehouse" / "never_made.db").exists()
+
+
+def test_tables_without_a_location_are_made_filled_and_read(lab):
+    script = lab.put(
+        "hive/managed.hql",
+        """
+        CREATE TABLE carriers AS SELECT 'UA' AS carrier, 1 AS flights;
+        INSERT INTO carriers VALUES ('B6', 2);
+        CREATE TABLE days (carrier STRING) PARTITIONED BY (dt STRING) LOCATION 'hdfs:///data/days';
+        INSERT OVERWRITE TABLE days PARTITION (dt = '2013-01-15') SELECT carrier FROM carriers;
+        SELECT concat('seen ', carrier, ' ', flights) FROM carriers ORDER BY carrier;
+        SELECT concat('seen ', dt, ' ', count(*)) FROM days GROUP BY dt;
+        """,
+    )
+    assert lab.run(*hive_script(script)).succeeded
+    assert [line for line in lab.log("stdout").splitlines() if "seen" in line] == [
+        "seen B6 2",
+        "seen UA 1",
+        "seen 2013-01-15 2",
+    ]

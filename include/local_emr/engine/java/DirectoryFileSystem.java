@@ -19,13 +19,16 @@ import org.apache.hadoop.fs.permission.FsPermission;
 public class DirectoryFileSystem extends RawLocalFileSystem {
     private static final String USER = "hadoop";
 
+    /** In capitals: of "hdfs" itself Hive asks for encryption zones, in the client's own class (getHdfsEncryptionShim). */
+    private static final String HDFS = "HDFS";
+
     private URI uri;
     private File root;
 
     public void initialize(URI name, Configuration conf) throws IOException {
         String scheme = name.getScheme();
         String authority = name.getAuthority();
-        if (scheme.equals("hdfs")) {
+        if (isHdfs(scheme)) {
             root = new File(System.getProperty("local_emr.hdfs"));
         } else if (authority == null) {
             throw new IOException("Name a bucket: " + name + " has none");
@@ -35,7 +38,7 @@ public class DirectoryFileSystem extends RawLocalFileSystem {
                 throw new FileNotFoundException("NoSuchBucket: The specified bucket does not exist: " + authority);
             }
         }
-        uri = URI.create(scheme + "://" + (authority == null ? "/" : authority));
+        uri = URI.create((isHdfs(scheme) ? HDFS : scheme) + "://" + (authority == null ? "/" : authority));
         super.initialize(uri, conf);
         setWorkingDirectory(getHomeDirectory());
     }
@@ -46,11 +49,11 @@ public class DirectoryFileSystem extends RawLocalFileSystem {
     }
 
     public String getScheme() {
-        return uri.getScheme();
+        return uri.getScheme().toLowerCase();
     }
 
     public Path getHomeDirectory() {
-        return makeQualified(new Path(uri.getScheme().equals("hdfs") ? "/user/" + USER : "/"));
+        return makeQualified(new Path(isHdfs(uri.getScheme()) ? "/user/" + USER : "/"));
     }
 
     public File pathToFile(Path path) {
@@ -86,6 +89,10 @@ public class DirectoryFileSystem extends RawLocalFileSystem {
             }
         }
         return (FileStatus[]) found.toArray(new FileStatus[0]);
+    }
+
+    private static boolean isHdfs(String scheme) {
+        return scheme.equalsIgnoreCase(HDFS);
     }
 
     /** As HDFS does it: into an existing folder, never over an existing file. */
