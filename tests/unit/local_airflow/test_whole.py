@@ -148,7 +148,11 @@ def test_one_that_has_lost_a_component_is_repaired_and_ends_wholly(airflow):
     sessions = set(after.values())
     assert airflow.stop() == []
     assert airflow.stop() == []
-    left = [process for process in psutil.process_iter() if os.getsid(process.pid) in sessions]
+    left = [
+        process
+        for process in psutil.process_iter()
+        if os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE  # it has ended
+    ]
     assert left == []
 
 
