@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -18,6 +19,8 @@ LONGEST_NAME = 64
 
 _DIGITS = 16
 """Hexadecimal digits of a lease or key: 64 bits, so that a million of them collide with a chance below one in ten million."""
+
+_LEASED = re.compile(rf"([0-9a-f]{{{_DIGITS}}})-")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,13 @@ class Lease:
             "emr-pipelines:group": self.group_id,
         }
         return {name: _taggable(value) for name, value in identity.items()}
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> Self | None:
+        """Read the identity back; ``None`` where the tags do not hold it exactly: a value was cut, or changed to be allowed."""
+        named = [tags.get(f"emr-pipelines:{part}", "") for part in ("deployment", "dag", "run", "group")]
+        lease = cls(*named)
+        return lease if lease.id == tags.get("emr-pipelines:lease") else None
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,12 @@ def name_of(*parts: str) -> str:
 def prefix_of(*parts: str) -> str:
     """Return how the name of everything that carries this identity begins."""
     return "-".join(parts) + "-"
+
+
+def lease_in(name: str) -> str | None:
+    """Return the id of the lease that a name begins with, if there is one."""
+    match = _LEASED.match(name)
+    return match[1] if match else None
 
 
 def fingerprint(work: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from emr_pipelines.choosing import override
 from emr_pipelines.clients import clients_for
 from emr_pipelines.environments import current_environment
 from emr_pipelines.targets import target_for
-from emr_pipelines.targets.base import Compute, Target
+from emr_pipelines.targets.base import Compute, Owned, Target
 from emr_pipelines.targets.once import Effect, effect_of
 from emr_pipelines.targets.states import JobState, Phase
 
@@ -137,9 +137,10 @@ class RoomTrigger(_Waiting):
         return {"room": True} if len(holders) < (profile.max_concurrent or len(holders) + 1) else None
 
 
-def leases_in(owned: Iterable[Compute], profile: str) -> list[str]:
+def leases_in(owned: Iterable[Owned], profile: str) -> list[str]:
     """List the leases that hold compute of a profile, the oldest first."""
-    return list(dict.fromkeys(compute.lease for compute in owned if compute.profile == profile))
+    held = (one.compute for one in owned if one.compute.owner == "run" and one.compute.profile == profile)
+    return list(dict.fromkeys(compute.lease for compute in held))
 
 
 class JobRunTrigger(_Waiting):

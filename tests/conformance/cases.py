@@ -153,11 +153,19 @@ class TargetCases:
         assert compute.owner in target.capabilities.owners
 
     def test_a_deployment_owns_its_own_compute_and_nobody_elses(self, target, compute, lease):
-        owned = [one for one in target.owned(lease.deployment) if one.id == compute.id]
+        owned = [one.compute for one in target.owned(lease.deployment) if one.compute.id == compute.id]
         assert [(one.profile, one.owner, one.parts) for one in owned] == [
             (compute.profile, compute.owner, compute.parts)
         ]
         assert target.owned("another deployment") == []
+
+    def test_what_is_owned_says_since_when(self, target, lease):
+        before = time.time()
+        compute = target.acquire(lease, ENGINES)
+        after = time.time()
+        (created,) = [one.created for one in target.owned(lease.deployment) if one.compute.id == compute.id]
+        assert int(before) <= created <= after
+        target.release(compute)
 
     def test_compute_that_nobody_knows_has_ended(self, target, unknown):
         assert target.state(unknown).phase is Phase.ENDED
@@ -290,7 +298,21 @@ class RunOwnedCases(TargetCases):
         assert target.lookup(lease) == [compute]
 
     def test_compute_of_a_run_carries_its_lease_wherever_it_is_listed(self, target, compute, lease):
-        assert [one.lease for one in target.owned(lease.deployment) if one.id == compute.id] == [lease.id]
+        (owned,) = [one for one in target.owned(lease.deployment) if one.compute.id == compute.id]
+        assert (owned.compute.lease, Lease.from_tags(owned.tags)) == (lease.id, lease)
+
+    def test_what_is_listed_as_owned_can_be_released(self, target, compute, lease):
+        (owned,) = [one for one in target.owned(lease.deployment) if one.compute.id == compute.id]
+        target.release(owned.compute)
+        until(lambda: target.state(compute).phase, lambda phase: phase is Phase.ENDED)
+        assert target.lookup(lease) == []
+
+    def test_an_identity_that_its_tags_cannot_hold_is_told_apart(self, target):
+        long = Lease("conformance", "d" * 300, "r" * 250, "emr")
+        compute = target.acquire(long, ENGINES)
+        (owned,) = [one for one in target.owned(long.deployment) if one.compute.id == compute.id]
+        assert (owned.compute.lease, Lease.from_tags(owned.tags)) == (long.id, None)
+        target.release(compute)
 
     def test_releasing_twice_is_releasing_once(self, target, lease):
         compute = target.acquire(lease, ENGINES)
@@ -352,7 +374,35 @@ class ProfileOwnedCases(TargetCases):
         assert [(one.id, one.lease) for one in target.lookup(other)] == [(compute.id, other.id)]
 
     def test_it_has_no_lease_where_all_compute_is_listed(self, target, compute, lease):
-        assert [one.lease for one in target.owned(lease.deployment) if one.id == compute.id] == [""]
+        owned = [one for one in target.owned(lease.deployment) if one.compute.id == compute.id]
+        assert [(one.compute.lease, Lease.from_tags(one.tags)) for one in owned] == [("", None)]
+
+    def test_each_lease_with_live_job_runs_on_it_is_listed_and_can_be_released(
+        self, target, compute, code, lease, endless, quick
+    ):
+        other, done = another_run(lease), Lease(lease.deployment, lease.dag_id, "done", lease.group_id)
+        before = time.time()
+        runs = [
+            target.submit(compute, endless, code, key(of, nonce=nonce))
+            for of, nonce in ((lease, "1"), (lease, "2"), (other, "3"))
+        ]
+        ended(target, compute, target.submit(compute, quick, code, key(done)).id)
+        at_work = {one.compute.lease: one for one in target.owned(lease.deployment) if one.compute.lease}
+        assert {Lease.from_tags(one.tags) for one in at_work.values()} == {lease, other}
+        mine = at_work[lease.id]
+        assert (mine.compute.id, mine.compute.owner) == (compute.id, "profile")
+        assert int(before) <= mine.created <= time.time()
+        target.release(mine.compute)
+        assert [ended(target, compute, run.id).state for run in runs[:2]] == [RunState.CANCELLED] * 2
+        assert [run.id for run in target.active(compute, other)] == [runs[2].id]
+        assert target.state(compute).phase is Phase.READY
+        target.cancel(compute, runs[2].id)
+
+    def test_job_runs_of_another_deployment_on_it_are_nobodys_here(self, target, compute, code, lease, endless):
+        theirs = Lease("elsewhere", lease.dag_id, lease.run_id, lease.group_id)
+        run = target.submit(compute, endless, code, key(theirs))
+        assert [one for one in target.owned(lease.deployment) if one.compute.lease] == []
+        target.cancel(compute, run.id)
 
     def test_releasing_it_any_number_of_times_leaves_it(self, target, compute, lease):
         target.release(compute)

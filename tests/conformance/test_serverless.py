@@ -194,7 +194,7 @@ class TestKeptServerless(Scripted, ProfileOwnedCases):
         theirs = Lease("elsewhere", lease.dag_id, lease.run_id, lease.group_id)
         other = target.acquire(theirs, ENGINES)
         assert other.id != compute.id
-        assert compute.id not in [one.id for one in target.owned("elsewhere")]
+        assert compute.id not in [one.compute.id for one in target.owned("elsewhere")]
         assert [one.id for one in target.lookup(lease)] == [compute.id]
 
     @pytest.mark.parametrize(

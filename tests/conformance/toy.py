@@ -15,9 +15,9 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from emr_pipelines.errors import ComputeReleasedError
 from emr_pipelines.keys import name_of, prefix_of
-from emr_pipelines.targets.base import Capabilities, Compute, JobRun, Logs, Usage
+from emr_pipelines.targets.base import Capabilities, Compute, JobRun, Logs, Owned, Usage
 from emr_pipelines.targets.once import send_once
-from emr_pipelines.targets.profile import Profile
+from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG, Profile
 from emr_pipelines.targets.refusals import REFUSALS, refused
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
@@ -34,8 +34,8 @@ class Machine:
 
     id: str
     name: str
-    deployment: str
-    profile: str
+    tags: dict[str, str]
+    created: float = field(default_factory=time.time)
     alive: bool = True
     runs: dict[str, JobRun] = field(default_factory=dict)
 
@@ -71,9 +71,9 @@ class ToyCloud:
                 raise ConnectionClosedError(endpoint_url="toy://cloud")
             return answer
 
-    def create(self, name: str, deployment: str, profile: str) -> str:
+    def create(self, name: str, tags: dict[str, str]) -> str:
         def effect() -> str:
-            machine = Machine(f"m-{len(self.machines)}", name, deployment, profile)
+            machine = Machine(f"m-{len(self.machines)}", name, tags)
             self.machines[machine.id] = machine
             return machine.id
 
@@ -152,7 +152,7 @@ class Toy:
         name = self._name(lease)
         if not (found := self.lookup(lease)):
             try:
-                _sent(lambda: self._cloud.create(name, lease.deployment, self._profile.name), self._finder(lease))
+                _sent(lambda: self._cloud.create(name, self._profile.tags_for(lease)), self._finder(lease))
             except REFUSALS as error:
                 raise refused(error, f"profile {self._profile.name!r} got no machine", "Nothing runs.") from error
             found = self.lookup(lease)
@@ -165,8 +165,11 @@ class Toy:
         return [Compute("toy", self._profile.name, one.id, lease.id) for one in mine]
 
     def owned(self, deployment):
-        theirs = [one for one in _sent(self._cloud.listed) if one.deployment == deployment]
-        return [Compute("toy", one.profile, one.id, one.name.partition("-")[0]) for one in theirs]
+        theirs = [one for one in _sent(self._cloud.listed) if one.tags[DEPLOYMENT_TAG] == deployment]
+        return [
+            Owned(Compute("toy", one.tags[PROFILE_TAG], one.id, one.tags[LEASE_TAG]), one.tags, one.created)
+            for one in theirs
+        ]
 
     def state(self, compute):
         machine = _sent(lambda: self._cloud.machine(compute.id))

@@ -51,6 +51,15 @@ class Compute:
 
 
 @dataclass(frozen=True)
+class Owned:
+    """Compute, or one lease's live job runs on shared compute; when it was made, or the latest of them, in seconds since 1970."""
+
+    compute: Compute
+    tags: Mapping[str, str]
+    created: float
+
+
+@dataclass(frozen=True)
 class JobRun:
     """A job run on compute, found under its key."""
 
@@ -101,16 +110,13 @@ class Target(Protocol):
     profile_model: ClassVar[type[Profile]]
 
     def acquire(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
-        """Return the lease's compute, created if there is none; it may still be starting.
-
-        Raises ``ComputeUnavailableError`` where another profile may do better, else ``ComputeError``.
-        """
+        """Return the lease's compute, made if need be, perhaps still starting. Raises ``ComputeUnavailableError``, ``ComputeError``."""
 
     def lookup(self, lease: Lease) -> list[Compute]:
         """List the lease's compute that has not ended, oldest first; what the profile owns, as long as there is any."""
 
-    def owned(self, deployment: str) -> list[Compute]:
-        """List the compute, of any profile of this target, that was made for runs of a deployment and has not ended."""
+    def owned(self, deployment: str) -> list[Owned]:
+        """List what a deployment has in the profile's place: compute of any profile, and each lease with job runs on shared compute."""
 
     def state(self, compute: Compute) -> ComputeState:
         """Say how compute stands."""

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 from emr_pipelines.errors import ComputeReleasedError
 from emr_pipelines.jobs import CommandJob, Engine, HiveJob, Job, SparkJob, SparkSqlJob
-from emr_pipelines.keys import Key, Lease, prefix_of
-from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Usage
+from emr_pipelines.keys import Key, Lease, lease_in, prefix_of
+from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Owned, Usage
 from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.job_runs import settings, spark_options
 from emr_pipelines.targets.once import send_once
@@ -59,7 +59,6 @@ _FAULTS = {
     "STEP_FAILURE": Fault.JOB,
 }
 _CAPACITY_CODE = re.compile(r"CAPACITY|SPOT|INSUFFICIENT|LIMIT_EXCEEDED")
-_LEASED_NAME = re.compile(r"[0-9a-f]{16}-")
 _STREAMS = ("stdout", "stderr", "controller")
 
 
@@ -103,15 +102,17 @@ class Ec2:
         mine = [cluster for cluster in self._live_clusters() if cluster["Name"] == name]
         return [self._compute(cluster["Id"], lease.id) for cluster in mine]
 
-    def owned(self, deployment: str) -> list[Compute]:
+    def owned(self, deployment: str) -> list[Owned]:
         """List the clusters that carry a lease in their name and the deployment in their tags."""
-        leased = [cluster for cluster in self._live_clusters() if _LEASED_NAME.match(cluster["Name"])]
         owned = []
-        for cluster in leased:
+        for cluster in self._live_clusters():
+            if lease_in(cluster["Name"]) is None:
+                continue
             tags = {tag["Key"]: tag["Value"] for tag in self._describe(cluster["Id"]).get("Tags", [])}
             if tags.get(DEPLOYMENT_TAG) == deployment:
-                compute = self._compute(cluster["Id"], tags[LEASE_TAG])
-                owned.append(replace(compute, profile=tags.get(PROFILE_TAG, compute.profile)))
+                profile = tags.get(PROFILE_TAG, self._profile.name)
+                compute = Compute("ec2", profile, cluster["Id"], tags.get(LEASE_TAG, ""))
+                owned.append(Owned(compute, tags, cluster["Status"]["Timeline"]["CreationDateTime"].timestamp()))
         return owned
 
     def state(self, compute: Compute) -> ComputeState:

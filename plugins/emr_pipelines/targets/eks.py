@@ -17,7 +17,7 @@ from emr_pipelines.errors import ComputeError, ComputeReleasedError
 from emr_pipelines.jobs import Engine, Job
 from emr_pipelines.keys import Key, Lease, prefix_of
 from emr_pipelines.targets import job_runs
-from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Usage
+from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Owned, Usage
 from emr_pipelines.targets.eks_jobs import LIVE_RUNS, cluster_state, job_state, run_request, usage_of
 from emr_pipelines.targets.eks_profile import EksProfile
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, PROFILE_TAG
@@ -69,14 +69,20 @@ class Eks:
             return []  # somebody else's: this profile has none
         return [self._compute(found, lease.id)] if found else []
 
-    def owned(self, deployment: str) -> list[Compute]:
-        """List the virtual clusters that carry the deployment in their tags; they have no lease."""
-        tagged = [(one["id"], one.get("tags", {})) for one in self._clusters()]
-        return [
-            Compute("eks", tags.get(PROFILE_TAG, self._profile.name), cluster, "", "profile")
-            for cluster, tags in tagged
-            if tags.get(DEPLOYMENT_TAG) == deployment
-        ]
+    def owned(self, deployment: str) -> list[Owned]:
+        """List the virtual clusters that carry the deployment in their tags, and the leases at work on them and on the named one."""
+        owned = []
+        for cluster in self._clusters():
+            tags = cluster.get("tags", {})
+            shared = Compute("eks", tags.get(PROFILE_TAG, self._profile.name), cluster["id"], "", "profile")
+            ours = tags.get(DEPLOYMENT_TAG) == deployment
+            if ours:
+                owned.append(Owned(shared, tags, cluster["createdAt"].timestamp()))
+            if ours or cluster["id"] == self._profile.virtual_cluster:
+                live = [run for page in self._listed(shared, states=LIVE_RUNS) for run in page]
+                runs = ((run.get("tags", {}), run["createdAt"].timestamp()) for run in live)
+                owned += job_runs.owned_on(shared, deployment, runs)
+        return owned
 
     def state(self, compute: Compute) -> ComputeState:
         """Translate the virtual cluster's state; one that EMR no longer knows has ended."""
@@ -242,10 +248,14 @@ class Eks:
         return None
 
     def _pages(self, compute: Compute, **filters: Any) -> Iterator[list[JobRun]]:
+        for page in self._listed(compute, **filters):
+            yield [JobRun(run["id"], run.get("name", ""), job_state(run)) for run in page]
+
+    def _listed(self, compute: Compute, **filters: Any) -> Iterator[list[dict[str, Any]]]:
         pages = self._client.get_paginator("list_job_runs").paginate(virtualClusterId=compute.id, **filters)
         try:
             for page in pages:
-                yield [JobRun(run["id"], run.get("name", ""), job_state(run)) for run in page["jobRuns"]]
+                yield page["jobRuns"]
         except ClientError as error:
             if code_of(error) not in _UNKNOWN:
                 raise

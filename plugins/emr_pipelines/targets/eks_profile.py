@@ -142,6 +142,11 @@ class EksProfile(Profile):
         """Whose the virtual cluster is."""
         return "profile"
 
+    @property
+    def place(self) -> tuple[str | None, ...]:
+        """Where its virtual cluster is found: on an EKS cluster, or under the id that the profile names."""
+        return (*super().place, self.eks_cluster, self.virtual_cluster)
+
     def cluster_name(self, lease: Lease) -> str:
         """Return the name of the deployment's virtual cluster."""
         return name_of(lease.deployment, self.name)

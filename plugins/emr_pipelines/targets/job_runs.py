@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from emr_pipelines.jobs import SparkJob
 from emr_pipelines.keys import fingerprint
-from emr_pipelines.targets.base import JobRun
-from emr_pipelines.targets.profile import Classification, given
+from emr_pipelines.targets.base import Compute, JobRun, Owned
+from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG, Classification, given
 from emr_pipelines.targets.states import JobState
 
 _PAGES = 4
@@ -32,6 +33,16 @@ def poll(runs: Iterable[str], pages: Iterable[list[JobRun]], ask: Callable[[str]
         if not missing:
             break
     return states | {run: ask(run) for run in missing}
+
+
+def owned_on(shared: Compute, deployment: str, runs: Iterable[tuple[Mapping[str, str], float]]) -> list[Owned]:
+    """List the leases of a deployment that have live job runs on shared compute, from each one's tags and when it was created."""
+    latest: dict[str, Owned] = {}
+    for tags, created in sorted(runs, key=lambda run: run[1]):
+        if tags.get(DEPLOYMENT_TAG) == deployment and (lease := tags.get(LEASE_TAG)):
+            compute = replace(shared, lease=lease, profile=tags.get(PROFILE_TAG, shared.profile))
+            latest[lease] = Owned(compute, tags, created)
+    return list(latest.values())
 
 
 def create_once(

@@ -82,6 +82,11 @@ class Profile(Settings):
         """Whose the compute of this profile is."""
         return "run"
 
+    @property
+    def place(self) -> tuple[str | None, ...]:
+        """Where compute of this profile is found: profiles of one place see the same."""
+        return (self.target, self.connection, self.region)
+
     def tags_for(self, lease: Lease) -> dict[str, str]:
         """Return the tags of compute that is made for a lease."""
         return {**self.tags, **lease.tags, PROFILE_TAG: self.name}

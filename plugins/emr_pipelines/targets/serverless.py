@@ -16,9 +16,9 @@ from botocore.exceptions import ClientError
 
 from emr_pipelines.errors import ComputeError, ComputeReleasedError
 from emr_pipelines.jobs import Engine, Job
-from emr_pipelines.keys import Key, Lease, prefix_of
+from emr_pipelines.keys import Key, Lease, lease_in, prefix_of
 from emr_pipelines.targets import job_runs
-from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Usage
+from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Owned, Usage
 from emr_pipelines.targets.profile import LEASE_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import REFUSALS, code_of, is_unknown, refused
 from emr_pipelines.targets.s3_logs import console_of, folders_of_logs, log_tails, spark_ui_of
@@ -72,14 +72,17 @@ class Serverless:
         rows = zip_longest(*found.values())
         return [self._compute(lease.id, dict(zip(found, row, strict=True))) for row in rows]
 
-    def owned(self, deployment: str) -> list[Compute]:
-        """List the applications that carry the deployment in their tags; those that a profile keeps have no lease."""
-        parts: dict[tuple[str, str], dict[Engine, str]] = {}
+    def owned(self, deployment: str) -> list[Owned]:
+        """List the applications that carry the deployment in their tags, and the leases at work on those that a profile keeps."""
+        owned: dict[tuple[str, str], Owned] = {}
         for application, tags in self._applications.owned(deployment):
-            whose = (tags.get(PROFILE_TAG, self._profile.name), tags.get(LEASE_TAG, ""))
-            engine = next(engine for engine in ENGINES if engine == application["type"].lower())
-            parts.setdefault(whose, {}).setdefault(engine, application["id"])
-        return [self._owned(profile, lease, ids) for (profile, lease), ids in parts.items()]
+            profile, lease = tags.get(PROFILE_TAG, self._profile.name), tags.get(LEASE_TAG, "")
+            others = owned[profile, lease].compute.parts if (profile, lease) in owned else {}
+            ids = _in_order({application["type"].lower(): application["id"], **others})
+            compute = Compute("serverless", profile, "+".join(ids.values()), lease, "run" if lease else "profile", ids)
+            owned[profile, lease] = Owned(compute, tags, application["createdAt"].timestamp())
+        kept = [one.compute for one in owned.values() if one.compute.owner == "profile"]
+        return [*owned.values(), *(at_work for compute in kept for at_work in self._at_work(compute, deployment))]
 
     def state(self, compute: Compute) -> ComputeState:
         """Say how the applications stand: ready when all are, ended when one has."""
@@ -202,9 +205,14 @@ class Serverless:
                 for compute in self.lookup(lease):
                     self._applications.end(compute.parts.values())
 
-    def _owned(self, profile: str, lease: str, parts: Mapping[Engine, str]) -> Compute:
-        ids = _in_order(parts)
-        return Compute("serverless", profile, "+".join(ids.values()), lease, "run" if lease else "profile", ids)
+    def _at_work(self, kept: Compute, deployment: str) -> list[Owned]:
+        """List the leases with live job runs on kept applications; the listing has no tags, so the latest of each is asked for."""
+        live = [run for application in kept.parts.values() for run in self._applications.live_runs(application)]
+        latest = {lease_in(run.get("name", "")): run for run in sorted(live, key=lambda run: run["createdAt"])}
+        latest.pop(None, None)
+        asked = [(self._described(f"{run['applicationId']}/{run['id']}") or {}, run) for run in latest.values()]
+        runs = ((found.get("tags", {}), run["createdAt"].timestamp()) for found, run in asked)
+        return job_runs.owned_on(kept, deployment, runs)
 
     def _compute(self, lease: str, parts: Mapping[Engine, str | None]) -> Compute:
         ids = _in_order({engine: part for engine, part in parts.items() if part})
@@ -263,5 +271,5 @@ def _job_run(run: Mapping[str, Any]) -> JobRun:
     return JobRun(f"{run['applicationId']}/{run['id']}", run.get("name", ""), job_state(run))
 
 
-def _in_order(parts: Mapping[Engine, str]) -> dict[str, str]:
+def _in_order(parts: Mapping[Any, str]) -> dict[str, str]:
     return {engine: parts[engine] for engine in ENGINES if engine in parts}
