@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from emr_pipelines.documents import Document, suggestion
 from emr_pipelines.errors import ConfigurationError
@@ -36,14 +36,26 @@ class Buckets(BaseModel):
     artifacts: str
 
 
+class Reaping(BaseModel):
+    """What the reaper does with compute that no run needs any more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    grace_minutes: int = Field(default=60, ge=0)
+    """Age from which it is ended."""
+    dry_run: bool = True
+    """Whether it is only told, and never ended."""
+
+
 @dataclass(frozen=True)
 class Environment:
-    """One file: profiles by name, buckets by purpose, and the name of this Airflow installation."""
+    """One file: profiles by name, buckets by purpose, the name of this Airflow installation, and what its reaper does."""
 
     name: str
     deployment: str
     buckets: Buckets
     profiles: Mapping[str, Profile]
+    reaper: Reaping
     source: Path
 
     def profile(self, name: str) -> Profile:
@@ -95,9 +107,9 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
     document = Document(path)
     content = document.content
     document.require(
-        set(content) <= {"deployment", "buckets", "profiles"},
+        set(content) <= {"deployment", "buckets", "reaper", "profiles"},
         (),
-        _unknown(content, "deployment", "buckets", "profiles"),
+        _unknown(content, "deployment", "buckets", "reaper", "profiles"),
     )
     name = deployment or content.get("deployment") or ("local" if path.stem == "local" else None)
     document.require(
@@ -111,6 +123,12 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
         document.require(
             _BUCKET.fullmatch(bucket), ("buckets", purpose), f"buckets.{purpose}: {bucket!r} is no name of an S3 bucket"
         )
+    reaper = content.get("reaper", {})
+    document.require(
+        isinstance(reaper, dict),
+        ("reaper",),
+        "reaper: settings are needed, such as {grace_minutes: 60, dry_run: false}",
+    )
     profiles = content.get("profiles")
     document.require(isinstance(profiles, dict) and profiles, ("profiles",), "profiles: at least one profile is needed")
     return Environment(
@@ -118,6 +136,7 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
         deployment=str(name),
         buckets=buckets,
         profiles={str(name): _profile(document, str(name), profiles, buckets) for name in profiles},
+        reaper=document.model(Reaping, ("reaper",), reaper),
         source=path,
     )
 

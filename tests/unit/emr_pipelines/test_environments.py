@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.validate import ParamValidator
 
-from emr_pipelines.environments import current_environment, read_environment
+from emr_pipelines.environments import Reaping, current_environment, read_environment
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.keys import Lease
 
@@ -87,6 +87,12 @@ def test_the_environment_variable_names_the_deployment_over_the_file(tmp_path):
     assert read_environment(written(tmp_path, GOOD), "team-b").deployment == "team-b"
 
 
+def test_the_reaper_only_tells_unless_the_file_lets_it_end(tmp_path):
+    assert read_environment(written(tmp_path, GOOD)).reaper == Reaping(grace_minutes=60, dry_run=True)
+    shipped = {path.stem: read_environment(path).reaper.dry_run for path in COMPUTE.glob("*.yaml")}
+    assert shipped == {"dev": True, "local": False}
+
+
 def test_an_edited_file_is_read_again(tmp_path, monkeypatch):
     (tmp_path / "compute").mkdir()
     path = written(tmp_path / "compute", GOOD)
@@ -115,6 +121,10 @@ WRONG = [
     ("data: a-data", "data: A_Data", 2, "'A_Data' is no name of an S3 bucket"),
     ("deployment: team-a", "deployment: Team A", 1, "name this Airflow installation"),
     ("deployment: team-a", "deploy: team-a", 1, "there is no such setting: 'deploy' (did you mean 'deployment'?)"),
+    ("profiles:", "reaper: {grace_minute: 5}\nprofiles:", 3, "no such setting (did you mean 'grace_minutes'?)"),
+    ("profiles:", "reaper: {grace_minutes: -1}\nprofiles:", 3, "reaper.grace_minutes: Input should be greater than"),
+    ("profiles:", "reaper:\n  dry_run: perhaps\nprofiles:", 4, "reaper.dry_run: Input should be a valid boolean"),
+    ("profiles:", "reaper: false\nprofiles:", 3, "reaper: settings are needed, such as {grace_minutes: 60"),
     ("target: ec2", "extends: other", 5, "there is no profile 'other'"),
     ("target: ec2", "extends: ec2", 4, "extends itself through ec2 -> ec2"),
     ("target: ec2", "target: ec2\n    target: ec2", 6, "'target' stands here a second time"),
