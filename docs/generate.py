@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from docs import permissions
 from docs.samples import JOBS, SAMPLES, SITUATIONS, STATES, Sample
-from emr_pipelines import EmrJobOperator, EmrPipeline, QualityCheckOperator, errors, operators
+from emr_pipelines import EmrJobOperator, EmrPipeline, EmrReaperOperator, QualityCheckOperator, errors, operators
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Standing, decide
@@ -282,7 +282,7 @@ def _leaves(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
 
 def task_group_and_operators() -> str:
     """Describe what a DAG file calls."""
-    return "\n\n".join(_callable(one) for one in (EmrPipeline, EmrJobOperator, QualityCheckOperator))
+    return "\n\n".join(_callable(one) for one in (EmrPipeline, EmrJobOperator, QualityCheckOperator, EmrReaperOperator))
 
 
 def _callable(one: type) -> str:
@@ -290,8 +290,9 @@ def _callable(one: type) -> str:
     text, *named = re.split(r"^\s*:(?=param|raises)", inspect.getdoc(one) or "", flags=re.MULTILINE)
     said = {head.split()[-1]: prose(words) for head, _, words in (entry.partition(":") for entry in named)}
     rows = []
-    for name, parameter in inspect.signature(one.__init__).parameters.items():  # type: ignore[misc]  # a class's own
-        if name not in ("self", "kwargs"):
+    own = vars(one).get("__init__", object.__init__)
+    for name, parameter in inspect.signature(own).parameters.items():
+        if name not in ("self", "args", "kwargs"):
             default = "required" if parameter.default is parameter.empty else code(repr(parameter.default))
             rows.append([code(name), default, said[name]])
     paragraphs = [
@@ -303,7 +304,8 @@ def _callable(one: type) -> str:
         if part != ":"
     )
     raised = "".join(f"\n\nRaises `{name}`: {words}" for name, words in said.items() if name.endswith("Error"))
-    return f"## {one.__name__}\n\n{body}\n\n{table(['parameter', 'default', ''], rows)}{raised}"
+    parameters = f"\n\n{table(['parameter', 'default', ''], rows)}" if rows else ""
+    return f"## {one.__name__}\n\n{body}{parameters}{raised}"
 
 
 def rule_types() -> str:

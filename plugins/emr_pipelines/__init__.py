@@ -5,12 +5,14 @@ from emr_pipelines.environments import current_environment
 from emr_pipelines.jobs import CommandJob, HiveJob, SparkJob, SparkSqlJob
 from emr_pipelines.operators import EmrJobOperator, QualityCheckOperator
 from emr_pipelines.pipeline import EmrPipeline
+from emr_pipelines.reaping import EmrReaperOperator
 
 __all__ = [
     "Between",
     "CommandJob",
     "EmrJobOperator",
     "EmrPipeline",
+    "EmrReaperOperator",
     "HiveJob",
     "OneOf",
     "QualityCheckOperator",

@@ -46,14 +46,22 @@ class SparkUiLink(_Link):
     name = "Spark UI"
 
 
+class FindingsLink(_Link):
+    """What the reaper found."""
+
+    name = "Findings"
+
+
 ACQUIRE_LINKS = (ComputeLink(), ChoiceLink())
 JOB_LINKS = (ComputeLink(), LogsLink(), SparkUiLink())
+REAPER_LINKS = (FindingsLink(),)
 
 _LINK_OF: dict[str, _Link] = {
     "compute": ComputeLink(),
     "choice": ChoiceLink(),
     "logs": LogsLink(),
     "spark_ui": SparkUiLink(),
+    "findings": FindingsLink(),
 }
 
 

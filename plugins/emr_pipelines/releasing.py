@@ -47,7 +47,7 @@ def release_lease(environment: Environment, lease: Lease, profiles: Iterable[str
         try:
             settings = environment.profile(profile)
             target = target_for(settings, clients_for(settings.connection, settings.region))
-            ended += [compute.id for compute in target.lookup(lease) if _end(target, lease, compute)]
+            ended += [compute.id for compute in target.lookup(lease) if end(target, lease, compute)]
         except Exception as error:  # noqa: BLE001  # every profile gets its turn, then all troubles are raised together
             troubles.append(f"{error} (profile {profile!r})")
     if troubles:
@@ -58,8 +58,11 @@ def release_lease(environment: Environment, lease: Lease, profiles: Iterable[str
     return ended
 
 
-def _end(target: Target, lease: Lease, compute: Compute) -> bool:
-    """End compute, or of shared compute the lease's job runs; say whether there was anything to end."""
+def end(target: Target, lease: Lease, compute: Compute) -> bool:
+    """End compute, or of shared compute the lease's job runs; say whether there was anything to end.
+
+    :raises ComputeError: it was told to end, and did not in time.
+    """
     if compute.owner == "profile":
         return _end_job_runs(target, lease, compute)
     target.release(compute)

@@ -20,7 +20,7 @@ FLOORS = [
     {"choosing"},
     {"artifacts", "clients", "membership", "links"},
     {"watching"},
-    {"operators", "acquiring", "releasing"},
+    {"operators", "acquiring", "releasing", "reaping"},
     {"pipeline"},
     {"__init__"},
 ]
