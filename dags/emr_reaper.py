@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 
@@ -13,8 +13,7 @@ REAPER = current_environment().reaper
 with DAG(
     "emr_reaper",
     description="Lists the EMR compute of this deployment, matches it with live runs, and ends what is orphaned",
-    schedule="*/15 * * * *",
-    start_date=datetime(2013, 1, 1, tzinfo=UTC),
+    schedule="*/15 * * * *",  # without a start_date, the first pass does not come in the midst of Airflow's first start
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,

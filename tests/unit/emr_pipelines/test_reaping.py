@@ -9,8 +9,9 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emr_pipelines import reaping
+from emr_pipelines import EmrReaperOperator, reaping
 from emr_pipelines.environments import Reaping, read_environment
+from emr_pipelines.errors import ComputeError
 from emr_pipelines.keys import Lease
 from emr_pipelines.reaping import Finding, Life, judge, life_of, places_of, reap, settings_of, table_of
 from emr_pipelines.targets import REGISTRY, target_for
@@ -259,6 +260,34 @@ def test_a_run_of_the_reaper_may_say_otherwise_than_the_environment(environment)
     assert settings_of(environment, {}) == Reaping(grace_minutes=60, dry_run=False)
     given = {"dry_run": True, "grace_minutes": 0, "another": 1}
     assert settings_of(environment, given) == Reaping(grace_minutes=0, dry_run=True)
+
+
+class TaskInstance:
+    """As much of Airflow's as an operator pushes to."""
+
+    log_url = "http://airflow/dags/emr_reaper/runs/run/tasks/reap?try_number=1"
+
+    def __init__(self):
+        self.pushed = {}
+
+    def xcom_push(self, key, value):
+        self.pushed[key] = value
+
+
+def test_the_task_fails_for_what_it_could_not_ask_after_it_told_what_it_found(
+    environment, airflow, acquire, clouds, monkeypatch
+):
+    machine = acquire("deleted", "far")
+    monkeypatch.setattr(reaping, "current_environment", lambda: environment)
+    monkeypatch.delattr(clouds["theirs", "us-east-1"], "machines")
+    ti = TaskInstance()
+    execute = EmrReaperOperator.execute.__wrapped__  # the rest of it wants a task runner around
+    with pytest.raises(
+        ComputeError, match=r"^toy in us-east-1 through connection 'theirs' could not be asked: .*again"
+    ):
+        execute(EmrReaperOperator(task_id="reap"), {"ti": ti, "params": {}})
+    assert [(row["what"], row["done"]) for row in ti.pushed["return_value"]] == [(machine.id, "ended")]
+    assert "http://airflow/dags/emr_reaper/runs/run/tasks/reap/xcom" in ti.pushed.values()
 
 
 def test_the_table_has_a_head_and_a_line_for_each_finding():
