@@ -22,6 +22,7 @@ _SHARED = frozenset({"eks_cluster", "namespace", "virtual_cluster", "max_concurr
 _FIELDS = frozenset({"entry_point", "arguments", "spark_parameters"})
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{1,64}$")]
+Release = Annotated[str, StringConstraints(pattern=r"^emr-(spark-)?\d+\.\d+(\.\d+)?-(latest|\d{8})$")]
 PodTemplate = Annotated[str, StringConstraints(pattern=r"^(s3://[^/]+/.+|/.+)$")]
 """An address in S3, or the path of a file in the container image."""
 
@@ -96,10 +97,8 @@ class EksProfile(Profile):
     """Kubernetes namespace that EMR on EKS was let into."""
     virtual_cluster: Identifier | None = None
     """Id of a virtual cluster to use as it is; then none is made."""
-    release: Annotated[str, StringConstraints(pattern=r"^emr-(spark-)?\d+\.\d+(\.\d+)?-(latest|\d{8})$")] = (
-        """Release label of EMR on EKS: ``-latest``, or a day."""
-        "emr-7.9.0-latest"
-    )
+    release: Release = "emr-7.9.0-latest"
+    """Release label of EMR on EKS: ``-latest``, or a day."""
     execution_role: RoleArn
     """The role that the jobs have."""
     driver: Pod = Pod()

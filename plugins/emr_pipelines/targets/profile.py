@@ -40,7 +40,7 @@ SecurityGroup = Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")]
 class Settings(BaseModel):
     """Settings: frozen, and a name that is not among them is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class Classification(Settings):

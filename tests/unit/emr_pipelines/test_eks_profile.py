@@ -104,6 +104,7 @@ def test_every_job_makes_a_request_that_botocore_accepts(job, settings):
     assert errors_of("StartJobRun", {"virtualClusterId": "abc", **request}) == ""
     assert (request["clientToken"], request["name"]) == (KEY.id, KEY.name)
     assert request["tags"]["emr-pipelines:task"] == "emr.clean"
+    assert request["releaseLabel"] == "emr-7.9.0-latest"
 
 
 def test_every_setting_of_a_job_run_has_its_place():

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Annotated
 
 import boto3
 import pytest
+from botocore.session import get_session
 from botocore.validate import ParamValidator
+from pydantic import TypeAdapter
 
 from emr_pipelines.environments import Reaping, current_environment, read_environment
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.keys import Lease
+from emr_pipelines.targets import profile_model, target_names
+from emr_pipelines.targets.profile import Settings
 
 COMPUTE = Path(__file__).parents[3] / "include" / "compute"
 LEASE = Lease("dev", "flights_daily", "manual__2013-01-15T00:00:00+00:00", "emr")
@@ -45,6 +50,34 @@ def test_every_profile_of_clusters_that_is_shipped_makes_a_request_that_botocore
     assert profiles
     for profile in profiles:
         assert run_job_flow_errors(profile.request(LEASE, frozenset({"spark", "hive"}))) == ""
+
+
+def models_below(model: type[Settings]) -> list[type[Settings]]:
+    below = [one for child in model.__subclasses__() for one in (child, *models_below(child))]
+    return [one for one in below if one.__module__.startswith("emr_pipelines.")]
+
+
+def test_every_default_of_every_setting_is_one_that_could_be_written():
+    assert [
+        profile_model(target) for target in target_names() if profile_model(target) not in models_below(Settings)
+    ] == []
+    for model in models_below(Settings):
+        for name, field in model.model_fields.items():
+            if not field.is_required():
+                default = field.get_default(call_default_factory=True)
+                taken = TypeAdapter(Annotated[field.annotation, field]).validate_python(default)
+                assert taken == default, f"{model.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    ("target", "service", "operation"),
+    [("eks", "emr-containers", "StartJobRun"), ("serverless", "emr-serverless", "CreateApplication")],
+)
+def test_a_profile_without_a_release_asks_for_one_that_the_service_takes(target, service, operation):
+    release = profile_model(target).model_fields["release"].default
+    shape = get_session().get_service_model(service).operation_model(operation).input_shape.members["releaseLabel"]
+    assert re.fullmatch(shape.metadata["pattern"], release)
+    assert len(release) <= shape.metadata["max"]
 
 
 def test_the_request_carries_the_lease_and_ends_by_itself(tmp_path):
