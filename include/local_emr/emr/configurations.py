@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from local_emr.engine.options import adapt
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from local_emr.emr.records import ClusterRecord
 
@@ -26,7 +28,12 @@ def environment_of(cluster: ClusterRecord) -> dict[str, str]:
     for configuration in cluster.request.get("Configurations", []):
         if configuration.get("Classification") in {"hadoop-env", "spark-env"}:
             exports |= _properties(configuration.get("Configurations", []), "export")
-    return {"AWS_REGION": cluster.region, "AWS_DEFAULT_REGION": cluster.region, **CREDENTIALS, **exports}
+    return {"AWS_REGION": cluster.region, "AWS_DEFAULT_REGION": cluster.region, **CREDENTIALS, **usable(exports)}
+
+
+def usable(exports: Mapping[str, str]) -> dict[str, str]:
+    """Return of a classification's exports those that mean something here: all but where EMR's images have their runtimes."""
+    return adapt(("--conf", f"spark.yarn.appMasterEnv.{name}={value}") for name, value in exports.items()).environment
 
 
 def _properties(configurations: list[dict[str, Any]], classification: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from local_emr.emr.configurations import usable
 from local_emr.protocol import ServiceError
 
 if TYPE_CHECKING:
@@ -98,4 +99,4 @@ def environment_of(region: str, configurations: list[dict[str, Any]]) -> dict[st
     for configuration in configurations:
         if configuration["classification"] in {"hadoop-env", "spark-env"}:
             exports |= properties_of(configuration.get("configurations", []), "export")
-    return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, **exports}
+    return {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, **usable(exports)}

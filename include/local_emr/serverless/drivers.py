@@ -63,17 +63,22 @@ def configurations_of(application: Application, request: Request) -> list[Reques
 def workers_of(driver: Request, configurations: list[Request]) -> Workers:
     """Return the workers that a job run asks for. Raises ValueError for sizes and parameters that cannot be."""
     if "hive" in driver:
-        given = step_of(driver).args
-        pairs = (given[number + 1] for number, part in enumerate(given[:-1]) if part in {"--hiveconf", "-hiveconf"})
-        return hive_workers(properties_of(configurations, "hive-site") | dict(pair.split("=", 1) for pair in pairs))
+        return hive_workers(_hive_settings(driver["hive"], configurations))
     return spark_workers(properties_of(configurations, "spark-defaults") | spark_settings(step_of(driver).args[1:]))
 
 
-def defaults_of(configurations: list[Request]) -> dict[str, str]:
-    """Return Spark's settings for a job run; hive-site's warehouse is Spark's, too."""
-    defaults = spark_defaults_of(configurations)
-    warehouse = defaults.get(f"spark.hadoop.{_WAREHOUSE}")
-    return defaults if warehouse is None else {"spark.sql.warehouse.dir": warehouse, **defaults}
+def _hive_settings(hive: Request, configurations: list[Request]) -> dict[str, str]:
+    """Return the properties of hive-site and, over them, those that the job's parameters set."""
+    words = _split(hive.get("parameters", ""), "parameters")
+    pairs = (words[number + 1] for number, word in enumerate(words[:-1]) if word in {"--hiveconf", "-hiveconf"})
+    return properties_of(configurations, "hive-site") | dict(pair.split("=", 1) for pair in pairs)
+
+
+def defaults_of(driver: Request, configurations: list[Request]) -> dict[str, str]:
+    """Return Spark's settings for a job run; Hive's warehouse is Spark's, too."""
+    warehouse = _hive_settings(driver.get("hive", {}), configurations).get(_WAREHOUSE)
+    given = {} if warehouse is None else {"spark.sql.warehouse.dir": warehouse}
+    return {**given, **spark_defaults_of(configurations)}
 
 
 def logs_of(application: Application, run: ServerlessJobRun) -> tuple[Log, ...]:

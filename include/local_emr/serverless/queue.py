@@ -104,7 +104,7 @@ class ApplicationQueue(JobQueue[Application, ServerlessJobRun, lifecycle.Move]):
                 folder=self.machine.data / "jobs" / run.id / str(run.attempt.number),
                 cluster=self.folder,
                 environment=environment_of(run.region, configurations),
-                spark_defaults=drivers.defaults_of(configurations),
+                spark_defaults=drivers.defaults_of(run.request["jobDriver"], configurations),
                 logs=drivers.logs_of(self.owner, run),
             ),
         )
