@@ -1,77 +1,25 @@
-"""The amazon provider's operators, the `aws` command line and boto3 use EMR Serverless and EMR on EKS as AWS documents them."""
+"""The `aws` command line and boto3 use EMR Serverless and EMR on EKS as AWS documents them; job runs are scripted."""
 
 from __future__ import annotations
 
 import json
-import os
-import shlex
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
-from string import Template
 
 import boto3
 import pytest
-from awscli.clidriver import create_clidriver
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.local_emr.asking import refusal
-from tests.local_emr.scripted import eventually
-from tests.support.endpoint import CLIENT_ENVIRONMENT
-
-ROLE = "arn:aws:iam::123456789012:role/EMRServerlessS3RuntimeRole"
-
-SMALL = (
-    "--conf spark.executor.cores=1 --conf spark.executor.memory=4g --conf spark.driver.cores=1 "
-    "--conf spark.driver.memory=4g --conf spark.executor.instances=1"
-)
-
-
-class CommandLine:
-    """The `aws` command line in this process. `$NAME` in a command is what a shell would know by that name."""
-
-    def __init__(self, capsys):
-        self._capsys = capsys
-        self.names = {"ROLE": ROLE}
-
-    def __call__(self, command):
-        """Run a command that succeeds; return the JSON that it prints, or its text."""
-        status, out, err = self._run(command)
-        assert status == 0, err
-        return json.loads(out) if out.startswith(("{", "[")) else out.strip()
-
-    def refused(self, command):
-        """Run a command that the service refuses, and return what it says."""
-        status, _, err = self._run(command)
-        assert status == 255, err
-        return err.strip()
-
-    def _run(self, command):
-        program, *arguments = shlex.split(Template(command).substitute(self.names))
-        assert program == "aws"
-        status = create_clidriver().main(arguments)
-        printed = self._capsys.readouterr()
-        return status, printed.out, printed.err
+from tests.local_emr.asking import create, refusal
+from tests.local_emr.commands import ROLE, SMALL, command_line_of, provider
+from tests.local_emr.scripted import eventually, step
 
 
 @pytest.fixture
-def command_line(monkeypatch, capsys):
-    """Return a function that gives the command line of an endpoint's user."""
-    own = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
-    for name, value in (CLIENT_ENVIRONMENT | own).items():
-        monkeypatch.setenv(name, value)
-
-    def of(url):
-        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        return CommandLine(capsys)
-
-    return of
-
-
-@pytest.fixture
-def aws(command_line, endpoint):
-    """Return the command line of an endpoint whose job runs end as their entry point says."""
-    return command_line(endpoint.url)
+def aws(endpoint, monkeypatch, capsys):
+    """Return the command line of a user of an endpoint whose job runs end as their entry point says."""
+    return command_line_of(endpoint.url, monkeypatch, capsys)
 
 
 def client(endpoint, service):
@@ -110,10 +58,6 @@ def becomes(serverless, application, run, state):
     asked = {"applicationId": application, "jobRunId": run}
     eventually(lambda: serverless.get_job_run(**asked)["jobRun"]["state"], state)
     return serverless.get_job_run(**asked)["jobRun"]
-
-
-def provider(namespace):
-    return {"id": "my-cluster", "type": "EKS", "info": {"eksInfo": {"namespace": namespace}}}
 
 
 def on_eks(entry_point="succeed", **more):
@@ -512,3 +456,22 @@ def test_there_is_no_dashboard_before_a_job_run_runs(serverless):
         "ValidationException",
         "Dashboard cannot be served for job in SCHEDULED state",
     )
+
+
+def test_what_emr_s_images_have_elsewhere_is_not_looked_for_there(endpoint, serverless, eks):
+    exports = {
+        "PYSPARK_PYTHON": "/usr/bin/python3",
+        "JAVA_HOME": "/usr/lib/jvm/java-17-amazon-corretto",
+        "STAGE": "dev",
+    }
+    export = [{"classification": "export", "properties": exports}]
+    overrides = {"applicationConfiguration": [{"classification": "spark-env", "configurations": export}]}
+    application = application_of(serverless)
+    serverless.start_job_run(applicationId=application, **spark("succeed", configurationOverrides=overrides))
+    cluster = eks.create_virtual_cluster(name="etl", containerProvider=provider("etl"))["id"]
+    eks.start_job_run(virtualClusterId=cluster, **on_eks(configurationOverrides=overrides))
+    export = [{"Classification": "export", "Properties": exports}]
+    create(endpoint, step("succeed"), Configurations=[{"Classification": "hadoop-env", "Configurations": export}])
+    eventually(lambda: len(endpoint.engine.environments), 3)
+    found = [{name: given.get(name) for name in exports} for given, _ in endpoint.engine.environments]
+    assert found == [{"PYSPARK_PYTHON": None, "JAVA_HOME": None, "STAGE": "dev"}] * 3
