@@ -13,9 +13,9 @@ from emr_pipelines.artifacts import pin
 from emr_pipelines.choosing import Choice, override, said_of, why
 from emr_pipelines.clients import clients_for
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError
-from emr_pipelines.jobs import job_from
 from emr_pipelines.links import ACQUIRE_LINKS, show_links, xcom_page
-from emr_pipelines.membership import Membership, Run
+from emr_pipelines.membership import Run
+from emr_pipelines.operators import engines_needed
 from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Compute, Target
 from emr_pipelines.targets.profile import Profile
@@ -24,6 +24,9 @@ from emr_pipelines.watching import ComputeTrigger, RoomTrigger, leases_in, targe
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+_WHY = "why_this_compute"
+"""Key of the XCom that tells, in words, why a run uses its compute."""
 
 _ELSEWHERE = (Fault.CAPACITY, Fault.SERVICE)
 """Faults for which compute of another profile may do better."""
@@ -61,6 +64,8 @@ class AcquireOperator(BaseOperator):
         """Acquire and wait."""
         run = Run.of(context)
         self._say_choice(run.choice, getattr(context["dag_run"], "run_type", ""))
+        if unknown := sorted(set(getattr(context["dag_run"], "conf", None) or {}) - set(context["params"])):
+            self.log.warning("The run's configuration says %s, and this DAG has no such parameter", ", ".join(unknown))
         return self._acquire_in_turn(run, self._begun(run))
 
     def resume(self, context: Context, event: dict[str, Any], progress: dict[str, Any]) -> dict[str, Any]:
@@ -87,11 +92,20 @@ class AcquireOperator(BaseOperator):
 
     def _say_choice(self, choice: Choice, run_type: str) -> None:
         self.log.info("%s", said_of(choice))
-        if run_type == "backfill" and not choice.given:
+        if run_type != "backfill":
+            return
+        what = ", then ".join(choice.profiles)
+        if choice.given:
+            self.log.warning(
+                "This backfill uses target %s, from the run's own configuration: a day that has run before keeps what it was given then, "
+                "unless 'Override parameters on existing runs' was ticked.",
+                what,
+            )
+        else:
             self.log.warning(
                 "No target was given to this backfill: its runs use the DAG's default, %s. What is chosen in the Backfill form counts "
                 "only with 'Override parameters on existing runs' ticked.",
-                ", then ".join(choice.profiles),
+                what,
             )
 
     def _begun(self, run: Run) -> Progress:
@@ -99,12 +113,20 @@ class AcquireOperator(BaseOperator):
         first, *others = run.choice.profiles
         passed_over: list[str] = [first]
         for name in others:
-            target, _ = _target(run, name)
-            if any(compute.owner == "run" for compute in target.lookup(run.lease)):
+            if self._holds(run, name):
                 reason = "an earlier try of this task could not have it"
                 return Progress([{"profile": passed, "reason": reason} for passed in passed_over])
             passed_over.append(name)
         return Progress()
+
+    def _holds(self, run: Run, name: str) -> bool:
+        """Say whether an earlier try left compute of a profile; one that cannot be asked holds nothing that could be used."""
+        try:
+            target, _ = _target(run, name)
+            return any(compute.owner == "run" for compute in target.lookup(run.lease))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the first profile may do
+            self.log.warning("Profile %r could not be asked for compute of an earlier try: %s", name, error)
+            return False
 
     def _acquire_in_turn(self, run: Run, progress: Progress) -> dict[str, Any]:
         for name in run.choice.profiles[len(progress.refused) :]:
@@ -112,6 +134,7 @@ class AcquireOperator(BaseOperator):
                 return self._acquire(run, name, progress)
             except ComputeUnavailableError as error:
                 progress = self._moved_on(run, name, progress, error)
+        run.context["ti"].xcom_push(key=_WHY, value=why(run.choice, "nothing", progress.refused))
         reasons = " ".join(f"{one['profile']}: {one['reason']}" for one in progress.refused)
         if len(progress.refused) == 1:
             reasons = progress.refused[0]["reason"]
@@ -121,14 +144,17 @@ class AcquireOperator(BaseOperator):
 
     def _acquire(self, run: Run, name: str, progress: Progress) -> dict[str, Any]:
         target, profile = _target(run, name)
-        work = _jobs_of(run.context["dag"], run.membership)
+        work = [task for task in _tasks_of(run) if hasattr(task, "code_paths")]
         progress = replace(progress, code=_pin(run, profile, work))
-        self._wait_for_room(run, target, profile, progress)
+        held = bool(profile.max_concurrent and target.lookup(run.lease))
+        if not held:
+            self._wait_for_room(run, target, profile, progress)
         self.log.info("Acquiring compute of profile %r for lease %s", name, run.lease.id)
-        engines = frozenset(job_from(task.job).engine_on(target.capabilities.engines) for task in work)
+        engines = engines_needed(_tasks_of(run), target.capabilities.engines)
         progress = replace(progress, asked_at=time.time())
         compute = target.acquire(run.lease, engines)
-        self._keep_room(run, target, compute, profile, progress)
+        if not held:
+            self._keep_room(run, target, compute, profile, progress)
         show_links(run.context, {"compute": target.links(compute, None)["compute"], "choice": xcom_page(run.context)})
         state = wait_briefly(lambda: target.state(compute), lambda state: state.phase is not Phase.STARTING)
         if state.phase is Phase.STARTING:
@@ -146,11 +172,11 @@ class AcquireOperator(BaseOperator):
             fault = f" (fault of: {state.fault})" if state.fault else ""
             kind = ComputeUnavailableError if state.fault in _ELSEWHERE else ComputeError
             raise kind(
-                f"{state.reason}{fault}: {compute.id} ended before it was ready. It no longer runs; a retry creates another."
+                f"{state.reason}{fault}: {compute.id} ended before it was ready. A retry tries again; release ends what is left."
             )
         self.log.info("Acquired %s of profile %r: %s", compute.id, compute.profile, state.reason)
         choice = run.choice
-        run.context["ti"].xcom_push(key="why_this_compute", value=why(choice, compute.profile, progress.refused))
+        run.context["ti"].xcom_push(key=_WHY, value=why(choice, compute.profile, progress.refused))
         return {
             "compute": compute.to_json(),
             "code": progress.code,
@@ -166,20 +192,28 @@ class AcquireOperator(BaseOperator):
         }
 
     def _moved_on(self, run: Run, name: str, progress: Progress, error: ComputeUnavailableError) -> Progress:
-        """Leave a profile: what it gave before it could give no more is ended."""
+        """Leave a profile: what it gave before it could give no more is ended.
+
+        :raises ComputeUnavailableError: jobs of this run still work there, so that only a retry can help.
+        """
         self.log.warning("Profile %r could not be had: %s", name, error)
-        target, _ = _target(run, name)
+        working = False
         try:
+            target, _ = _target(run, name)
             for compute in target.lookup(run.lease):
-                if compute.owner == "run":
+                if compute.owner == "run" and target.active(compute, run.lease):
+                    working = True
+                elif compute.owner == "run":
                     target.release(compute)
         except Exception as trouble:  # noqa: BLE001  # whatever it is, the next profile shall be tried
             self.log.warning("What profile %r gave could not be ended now; release ends it: %s", name, trouble)
+        if working:
+            raise error
         return progress.without(name, str(error).splitlines()[0])
 
     def _wait_for_room(self, run: Run, target: Target, profile: Profile, progress: Progress) -> None:
-        """Defer while as many runs hold compute of the profile as it allows; a run that holds some goes on."""
-        if profile.max_concurrent is None or target.lookup(run.lease):
+        """Defer while as many runs hold compute of the profile as it allows."""
+        if profile.max_concurrent is None:
             return
         others = leases_in(target.owned(run.lease.deployment), profile.name)
         if len(others) >= profile.max_concurrent:
@@ -212,10 +246,10 @@ def _target(run: Run, name: str) -> tuple[Target, Profile]:
     return target_for(profile, clients_for(profile.connection, profile.region)), profile
 
 
-def _jobs_of(dag: Any, membership: Membership) -> list[Any]:
-    """List the pipeline's job tasks whose code is known before they run; a mapped task pins its own."""
-    prefix = f"{membership.group_id}."
-    return [task for task in dag.tasks if task.task_id.startswith(prefix) and hasattr(task, "code_paths")]
+def _tasks_of(run: Run) -> list[Any]:
+    """List the pipeline's tasks; of a mapped one the code is known only when it runs, and it pins its own."""
+    prefix = f"{run.membership.group_id}."
+    return [task for task in run.context["dag"].tasks if task.task_id.startswith(prefix)]
 
 
 def _pin(run: Run, profile: Profile, work: Iterable[Any]) -> dict[str, str]:

@@ -16,8 +16,10 @@ from emr_pipelines.targets.profile import Profile
 TARGET = "target"
 """Name of the run parameter in which a person chooses."""
 
-_NEVER = frozenset({"name", "target", "region", "connection", "log_uri", "tags", "description", "overrides"})
-"""What decides where compute is and whose it is: no form may change it."""
+_NEVER = frozenset(
+    {"name", "target", "region", "connection", "log_uri", "tags", "description", "overrides", "owner", "max_concurrent"}
+)
+"""What decides where compute is, whose it is and how it is found again: no form may change it."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,12 @@ class Between:
 
     minimum: int
     maximum: int
+
+    def __post_init__(self) -> None:
+        if self.minimum > self.maximum:
+            raise ConfigurationError(
+                f"Between({self.minimum}, {self.maximum}) holds no number: the smaller one comes first"
+            )
 
     def schema(self) -> dict[str, Any]:
         """Return it as JSON Schema, for a run parameter that may be left empty."""
@@ -43,6 +51,8 @@ class OneOf:
     values: tuple[str, ...]
 
     def __init__(self, *values: str) -> None:
+        if not values:
+            raise ConfigurationError("OneOf() holds no text: name what may be chosen")
         object.__setattr__(self, "values", values)
 
     def schema(self) -> dict[str, Any]:
@@ -88,6 +98,11 @@ class Offer:
         for chain in (*chains, chains):
             if not chain or len(set(chain)) != len(chain):
                 raise ConfigurationError(f"targets= names different profiles, and it is {list(targets)!r}")
+        for setting, bounds in overrides.items():
+            if not isinstance(bounds, Between | OneOf):
+                raise ConfigurationError(
+                    f"overrides= bounds {setting!r} by Between(...) or OneOf(...), and it is {bounds!r}"
+                )
         return cls(chains, dict(overrides))
 
     @property

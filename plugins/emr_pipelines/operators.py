@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
+from pydantic import BaseModel
 
 from emr_pipelines import failures, quality
 from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
 from emr_pipelines.clients import clients_for
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
 from emr_pipelines.hints import hint_for
-from emr_pipelines.jobs import Job, SparkJob, job_from
+from emr_pipelines.jobs import Engine, Job, SparkJob, job_from
 from emr_pipelines.keys import Action, Attempt, Key, Record, Standing, decide, fingerprint
 from emr_pipelines.links import JOB_LINKS, show_links
 from emr_pipelines.masking import masked
 from emr_pipelines.membership import Run, membership_of
+from emr_pipelines.targets import capabilities_of
 from emr_pipelines.targets.base import Compute, JobRun, Logs
 from emr_pipelines.targets.once import LISTING_LAG
+from emr_pipelines.targets.profile import Profile
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 from emr_pipelines.watching import JobRunTrigger, job_state_of, target_of, wait_briefly
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 _RECORD = "emr_job_run"
 """Key of the record in Airflow's task state store."""
+
+_CHECK = "jobs/quality_check.py"
 
 _SAID = {
     Action.SUBMIT: "Submitting under the recorded key",
@@ -65,6 +70,7 @@ class EmrJobOperator(BaseOperator):
                 _existing(path, self.task_id)
         self.job: dict[str, Any] = specification.model_dump(mode="json")
         self._running: tuple[Compute, str] | None = None
+        self._claimed: tuple[Compute, Key] | None = None
 
     def code_paths(self) -> list[str]:
         """List what the job needs in S3 and the DAG names by a path below ``include/``."""
@@ -113,10 +119,19 @@ class EmrJobOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Cancel the job run: whoever ends the task means the job."""
-        if self._running:
-            compute, job_run = self._running
+        running = self._running or self._submitted_just_now()
+        if running:
+            compute, job_run = running
             target_of(compute).cancel(compute, job_run)
             self.log.info("Cancelled job run %s on %s", job_run, compute.id)
+
+    def _submitted_just_now(self) -> tuple[Compute, str] | None:
+        """Find the job run of a submit that was interrupted before its answer came."""
+        if self._claimed is None:
+            return None
+        compute, key = self._claimed
+        found = target_of(compute).find(compute, key)
+        return (compute, found.id) if found else None
 
     def succeeded(self, run: Run, compute: Compute, job_run: str) -> dict[str, Any]:
         """Return the task's XCom after a success."""
@@ -158,6 +173,9 @@ class EmrJobOperator(BaseOperator):
     def _submit(self, run: Run, compute: Compute, code: Mapping[str, str], record: Record) -> JobRun:
         key = self._key(run, record)
         job = self.prepare(run, code, key)
+        # What a mapped task runs may be known only now.
+        check_engine(job, self.task_id, run.environment.profile(compute.profile))
+        self._claimed = (compute, key)
         addresses = {path: code.get(path, path) for path in job.code()}
         return target_of(compute).submit(compute, job, addresses, key)
 
@@ -170,6 +188,11 @@ class EmrJobOperator(BaseOperator):
         if record is None:
             return Standing.ABSENT, None
         compute = Compute.from_json(record.compute)
+        try:
+            target_of(compute)
+        except ConfigurationError as error:
+            self.log.warning("The earlier job run cannot be asked about, so it counts as ended: %s", error)
+            return Standing.ENDED, record.job_run
         if record.job_run:
             return _standing_of(job_state_of(compute, record.job_run)), record.job_run
         found = self._find_until_lag_passed(compute, self._key(run, record), record.written_at)
@@ -251,9 +274,7 @@ class QualityCheckOperator(EmrJobOperator):
     """
 
     def __init__(self, *, ruleset: str, data: str, data_format: str = "parquet", **kwargs: Any) -> None:
-        super().__init__(
-            job=SparkJob(script="jobs/quality_check.py", args=("--data", data, "--format", data_format)), **kwargs
-        )
+        super().__init__(job=SparkJob(script=_CHECK, args=("--data", data, "--format", data_format)), **kwargs)
         self.ruleset = ruleset
         _existing(ruleset, self.task_id)
         compile_ruleset(ruleset)
@@ -310,6 +331,52 @@ class QualityCheckOperator(EmrJobOperator):
         return f"s3://{run.environment.buckets.data}/quality-results/{run.lease.dag_id}/{key.id}.json"
 
 
+def jobs_in(task: Any) -> list[Job] | None:
+    """Return the jobs that a task will run, as far as they can be known before it runs; ``None`` when they cannot."""
+    if isinstance(task, EmrJobOperator):
+        return [job_from(task.job)]
+    kind = getattr(task, "operator_class", None)
+    if not (isinstance(kind, type) and issubclass(kind, EmrJobOperator)):
+        return []
+    if issubclass(kind, QualityCheckOperator):
+        return [SparkJob(script=_CHECK)]
+    if (job := task.partial_kwargs.get("job")) is not None:
+        return [_job(job)]
+    expanded = task.expand_input.value
+    listed = expanded.get("job") if isinstance(expanded, Mapping) else expanded
+    if not isinstance(listed, list | tuple):
+        return None
+    each = [one.get("job") if isinstance(expanded, list) and isinstance(one, dict) else one for one in listed]
+    known = all(isinstance(one, dict | BaseModel) for one in each)
+    return [_job(one) for one in each] if known else None
+
+
+def engines_needed(tasks: Iterable[Any], offered: frozenset[Engine]) -> frozenset[Engine]:
+    """Return the engines that tasks need of a target that offers some: all of them where jobs are known only when they run."""
+    known = [jobs_in(task) for task in tasks]
+    if None in known:
+        return offered
+    return frozenset(job.engine_on(offered) for jobs in known for job in jobs or [])
+
+
+def check_engine(job: Job, task_id: str, profile: Profile) -> None:
+    """Check that a profile's target can run a task's job.
+
+    :raises ConfigurationError: it cannot; the message names task, target and cure.
+    """
+    try:
+        job.engine_on(capabilities_of(profile.target).engines)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"Task {task_id!r} cannot run on target {profile.target!r} (profile {profile.name!r}): it {error}. "
+            f"Take {profile.name!r} out of targets=, or change the job."
+        ) from None
+
+
+def _job(value: Any) -> Job:
+    return job_from(value) if isinstance(value, dict) else value
+
+
 def compile_ruleset(ruleset: str) -> str:
     """Compile a ``.dqdl`` file below ``include/`` to the plan that the check evaluates, once per process and change of the file.
 
@@ -338,6 +405,8 @@ def _still(compute: Compute, state: ComputeState) -> str:
         return f"{compute.id} has ended: {state.reason}."
     if compute.owner == "profile":
         return f"{compute.id} is shared and stays; nothing else of this job run is left."
+    if not capabilities_of(compute.target).bills_while_idle:
+        return f"{compute.id} stays until release, and costs while jobs work on it."
     return f"{compute.id} still runs and costs until release."
 
 

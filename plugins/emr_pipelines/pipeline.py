@@ -13,10 +13,9 @@ from emr_pipelines.acquiring import AcquireOperator
 from emr_pipelines.choosing import TARGET, Bounds, Offer
 from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import ConfigurationError
-from emr_pipelines.jobs import job_from
 from emr_pipelines.membership import Membership
+from emr_pipelines.operators import check_engine, jobs_in
 from emr_pipelines.releasing import ReleaseOnTimeout, ReleaseOperator, VerdictOperator
-from emr_pipelines.targets import capabilities_of
 
 _IN_THE_FORM = (
     "The compute that the EMR jobs of this run use. **Backfill:** a choice made in that form counts only with "
@@ -131,30 +130,15 @@ class EmrPipeline(TaskGroup):
         environment = current_environment()
         for name in self.membership.offer.profiles:
             profile = environment.profile(name)
-            engines = capabilities_of(profile.target).engines
             for task in tasks:
-                for job in _jobs_in(task):
-                    try:
-                        job.engine_on(engines)
-                    except ConfigurationError as error:
-                        raise ConfigurationError(
-                            f"Task {task.task_id!r} cannot run on target {profile.target!r} (profile {name!r}): it {error}. "
-                            f"Take {name!r} out of targets=, or change the job."
-                        ) from None
+                for job in jobs_in(task) or []:
+                    check_engine(job, task.task_id, profile)
 
 
 def _values(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return f"one of {schema['enum']}"
     return f"{schema.get('type', 'anything')} from {schema.get('minimum', '?')} to {schema.get('maximum', '?')}"
-
-
-def _jobs_in(task: Any) -> list[Any]:
-    """Return a task's jobs as far as they are known before it runs; a mapped task's job may not be."""
-    if hasattr(task, "code_paths"):
-        return [job_from(task.job)]
-    job = getattr(task, "partial_kwargs", {}).get("job")
-    return [job] if job is not None else []
 
 
 def _call_first(dag: DAG, callback: Any) -> None:

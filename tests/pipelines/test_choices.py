@@ -128,7 +128,9 @@ def test_a_job_refused_for_capacity_says_whose_fault_it_was_and_is_retried_by_po
 
 
 def test_nothing_is_left_at_the_end(rest, client_of):
-    for dag_id in ("moves_on", "stays", "is_refused_once"):
-        assert set(states(rest, dag_id, RUN)) >= {"emr.release", "emr.verdict"}
+    for dag_id, verdict in (("moves_on", "success"), ("stays", "failed"), ("is_refused_once", "success")):
+        assert ended_run(rest, dag_id, RUN)["state"] == verdict
+        seen = states(rest, dag_id, RUN)
+        assert (seen["emr.release"], seen["emr.verdict"]) == ("success", verdict)
     until(lambda: live_clusters(client_of) == [])
     assert live_applications(client_of) == []

@@ -109,7 +109,7 @@ def test_a_setting_that_a_profile_does_not_have_is_refused(environment):
         offer("small", workers=Between(1, 5)).check(environment)
 
 
-@pytest.mark.parametrize("setting", ["connection", "region", "name", "tags", "log_uri"])
+@pytest.mark.parametrize("setting", ["connection", "region", "name", "tags", "log_uri", "owner", "max_concurrent"])
 def test_no_form_changes_whose_and_where_compute_is(environment, setting):
     with pytest.raises(ConfigurationError, match=f"may not change '{setting}'"):
         override(environment.profile("small"), {setting: "x"})
@@ -166,3 +166,16 @@ def test_an_overridden_profile_remembers_what_was_overridden(environment):
 )
 def test_why_compute_is_used_is_told_with_who_asked_and_what_others_lacked(choice, refused, expected):
     assert why(choice, "b", refused).splitlines() == expected
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Between(5, 1), r"Between\(5, 1\) holds no number"),
+        (OneOf, r"OneOf\(\) holds no text"),
+        (lambda: offer("a", maximum_workers=5), r"'maximum_workers' by Between\(...\) or OneOf\(...\), and it is 5"),
+    ],
+)
+def test_bounds_that_hold_nothing_are_refused(make, says):
+    with pytest.raises(ConfigurationError, match=says):
+        make()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pendulum
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -18,6 +16,7 @@ from emr_pipelines import (
     SparkJob,
 )
 from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.operators import engines_needed
 from emr_pipelines.quality import RulesetError
 from emr_pipelines.releasing import ReleaseOnTimeout, failures_among
 
@@ -27,6 +26,9 @@ buckets: {data: t-data, logs: t-logs, artifacts: t-artifacts}
 profiles:
   ec2: {target: ec2, region: us-east-1, primary: {type: m5.xlarge}}
   large: {extends: ec2, core: {type: m5.xlarge, count: 9}}
+  eks:
+    {target: eks, region: us-east-1, eks_cluster: c, namespace: n, execution_role: &role "arn:aws:iam::123456789012:role/jobs"}
+  serverless: {target: serverless, region: us-east-1, execution_role: *role}
 """
 
 
@@ -180,16 +182,69 @@ def test_a_job_outside_a_pipeline_is_told_where_it_belongs(dag):
         EmrJobOperator(task_id="one", job=CommandJob(command=["ls"]))
 
 
-def test_a_job_that_an_offered_target_cannot_run_is_refused_with_task_target_and_cure(dag, monkeypatch):
-    from emr_pipelines.targets import ec2
+COMMAND, HIVE, EITHER = (
+    CommandJob(command=["ls"]),
+    HiveJob(script="jobs/a.py"),
+    HiveJob(script="jobs/a.py", spark_sql=True),
+)
 
-    monkeypatch.setattr(ec2.Ec2, "capabilities", replace(ec2.Ec2.capabilities, engines=frozenset({"spark"})))
-    with pytest.raises(ConfigurationError) as caught, EmrPipeline("emr"):
-        EmrJobOperator(task_id="one", job=HiveJob(script="jobs/a.py"))
+
+@pytest.mark.parametrize(
+    ("target", "job", "says"),
+    [
+        ("eks", COMMAND, "needs command, and it has: spark"),
+        ("eks", HIVE, "needs hive, and it has: spark"),
+        ("serverless", COMMAND, "needs command, and it has: hive, spark"),
+    ],
+)
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda job: EmrJobOperator(task_id="one", job=job),
+        lambda job: EmrJobOperator.partial(task_id="one").expand(job=[SparkJob(script="jobs/a.py"), job]),
+        lambda job: EmrJobOperator.partial(task_id="one").expand_kwargs([{"job": job.model_dump(mode="json")}]),
+    ],
+    ids=["one", "mapped", "mapped by its settings"],
+)
+def test_a_job_that_an_offered_target_cannot_run_is_refused_with_task_target_and_cure(dag, target, job, says, add):
+    with pytest.raises(ConfigurationError) as caught, EmrPipeline("emr", targets=["ec2", target]):
+        add(job)
     assert str(caught.value) == (
-        "Task 'emr.one' cannot run on target 'ec2' (profile 'ec2'): it needs hive, and it has: spark. "
-        "Take 'ec2' out of targets=, or change the job."
+        f"Task 'emr.one' cannot run on target {target!r} (profile {target!r}): it {says}. "
+        f"Take {target!r} out of targets=, or change the job."
     )
+
+
+@pytest.mark.parametrize(
+    ("jobs", "offered", "needed"),
+    [
+        ([EITHER], {"spark"}, {"spark"}),
+        ([EITHER], {"spark", "hive"}, {"hive"}),
+        ([SparkJob(script="jobs/a.py"), HIVE], {"spark", "hive"}, {"spark", "hive"}),
+        ([], {"spark", "hive"}, set()),
+    ],
+)
+def test_compute_gets_the_engines_that_its_jobs_need_mapped_or_not(dag, jobs, offered, needed):
+    with EmrPipeline("emr"):
+        for number, job in enumerate(jobs):
+            EmrJobOperator(task_id=f"one{number}", job=job)
+        EmrJobOperator.partial(task_id="mapped").expand(job=jobs)
+    assert engines_needed(dag.tasks, frozenset(offered)) == needed
+
+
+def test_jobs_that_are_known_only_when_they_run_may_need_every_engine(dag):
+    with EmrPipeline("emr"):
+        listed = EmptyOperator(task_id="listed")
+        EmrJobOperator.partial(task_id="mapped").expand(job=listed.output)
+    assert engines_needed(dag.tasks, frozenset({"spark", "hive"})) == {"spark", "hive"}
+
+
+def test_a_mapped_quality_check_needs_spark(dag):
+    with EmrPipeline("emr"):
+        QualityCheckOperator.partial(task_id="check", ruleset="quality/good.dqdl").expand(
+            data=["s3://b/1/", "s3://b/2/"]
+        )
+    assert engines_needed(dag.tasks, frozenset({"spark", "hive"})) == {"spark"}
 
 
 def test_the_tasks_that_failed_come_before_those_that_never_ran():
