@@ -117,10 +117,9 @@ class TargetCases:
     def test_of_several_who_acquire_at_the_same_moment_all_get_the_same(self, target, lease):
         with ThreadPoolExecutor(4) as pool:
             got = list(pool.map(lambda _: target.acquire(lease, ENGINES), range(4)))
-        left = target.lookup(lease)
-        assert len(left) == 1
-        assert left[0] in got
-        target.release(left[0])
+        assert target.lookup(lease) == got[:1]
+        assert got == got[:1] * 4
+        target.release(got[0])
 
     def test_a_lost_answer_leaves_one_compute(self, target, lease, service):
         service.lose_answer("create")
@@ -335,6 +334,15 @@ class RunOwnedCases(TargetCases):
         second = target.acquire(lease, ENGINES)
         assert second.id != first.id
         target.release(second)
+
+    def test_a_lease_may_be_acquired_and_released_any_number_of_times(self, target, lease):
+        got = []
+        for _ in range(10):
+            compute = target.acquire(lease, ENGINES)
+            assert target.lookup(lease) == [compute]
+            target.release(compute)
+            got.append(compute.id)
+        assert len(set(got)) == 10
 
     def test_a_job_run_on_released_compute_has_ended_without_success(self, target, code, lease, endless):
         compute = target.acquire(lease, ENGINES)

@@ -17,15 +17,15 @@ from emr_pipelines.targets.states import JobState
 _PAGES = 4
 """Pages of a listing, newest first, that are looked through for job runs; each that is older is asked for by itself."""
 
-_REPLAYS = 5
-"""Answers under a client token that may name something which has ended since, before creating is given up."""
+_LONGEST_WALK = 100
+"""Answers under client tokens that may name something which has ended since and which no listing shows, before creating is given up."""
 
 
 def poll(runs: Iterable[str], pages: Iterable[list[JobRun]], ask: Callable[[str], JobState]) -> dict[str, JobState]:
-    """Say how job runs stand: by one listing, newest first, as far as it is needed; ``ask`` for those that it does not show."""
+    """Say how job runs stand: by one listing, newest first, as far as it is needed; ``ask`` for one, and for those not shown."""
     missing = dict.fromkeys(runs)
     states: dict[str, JobState] = {}
-    for page in islice(pages, _PAGES):
+    for page in islice(pages, _PAGES if len(missing) > 1 else 0):
         for run in page:
             if run.id in missing:
                 states[run.id] = run.state
@@ -46,20 +46,32 @@ def owned_on(shared: Compute, deployment: str, runs: Iterable[tuple[Mapping[str,
 
 
 def create_once(
-    request: Mapping[str, Any], create: Callable[[str], str], has_ended: Callable[[str], bool]
+    request: Mapping[str, Any],
+    create: Callable[[str], str],
+    has_ended: Callable[[str], bool],
+    known_to_have_ended: Callable[[], Iterable[str]] = tuple,
 ) -> str | None:
     """Create something with a client token that the request decides, so that all who ask at the same moment get the same.
 
     A service answers a token that it knows with what it made before, even when that has ended: then the next token is made of
-    what ended. ``None`` when that never stops.
+    what ended, as far as answers and a listing tell. ``None`` when an answer comes again, or new ones never stop.
     """
-    ended: list[str] = []
-    while len(ended) < _REPLAYS:
-        made = create(fingerprint({"request": request, "after": ended}))
+    made = create(_token(request, ()))
+    if not has_ended(made):
+        return made
+    ended = {made, *known_to_have_ended()}
+    for _ in range(_LONGEST_WALK):
+        made = create(_token(request, ended))
         if not has_ended(made):
             return made
-        ended.append(made)
+        if made in ended:
+            return None
+        ended.add(made)
     return None
+
+
+def _token(request: Mapping[str, Any], ended: Iterable[str]) -> str:
+    return fingerprint({"request": request, "after": sorted(ended)})
 
 
 def spark_options(job: SparkJob, code: Mapping[str, str], conf: Mapping[str, str]) -> list[str]:

@@ -42,9 +42,9 @@ class Applications:
         """The client of EMR Serverless; every call may be repeated, for those that create take a client token."""
         return self._clients.repeating("emr-serverless")
 
-    def listed(self) -> list[dict[str, Any]]:
+    def listed(self, states: Iterable[str] = _KNOWN) -> list[dict[str, Any]]:
         """List all that there are, whoever made them, oldest first."""
-        pages = self.client.get_paginator("list_applications").paginate(states=_KNOWN)
+        pages = self.client.get_paginator("list_applications").paginate(states=list(states))
         found = [application for page in pages for application in page["applications"]]
         return sorted(found, key=lambda one: (one["createdAt"], one["id"]))
 
@@ -84,12 +84,17 @@ class Applications:
             request,
             lambda token: str(self.client.create_application(clientToken=token, **request)["applicationId"]),
             lambda application: self.state(application).phase is Phase.ENDED,
+            lambda: self._ended_under(request["name"]),
         )
         if made is None:
             raise ComputeError(
                 f"Every application that was created for {request['name']} has ended again. Nothing runs; a retry creates another."
             )
         return made
+
+    def _ended_under(self, name: str) -> list[str]:
+        named = [one for one in self.listed(PHASES) if one.get("name") == name]
+        return [one["id"] for one in named if self.state_of(one).phase is Phase.ENDED]
 
     def start(self, application: str) -> None:
         """Start an application that has not started; one that is stopping is waited for."""

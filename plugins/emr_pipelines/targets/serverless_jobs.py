@@ -10,7 +10,6 @@ from emr_pipelines.jobs import Engine, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key
 from emr_pipelines.targets.job_runs import configuration, one_text, settings, spark_options
 from emr_pipelines.targets.profile import given
-from emr_pipelines.targets.refusals import SHORTAGE
 from emr_pipelines.targets.serverless_profile import ServerlessProfile, portable
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
@@ -39,6 +38,9 @@ LIVE_RUNS = [name for name, state in RUN_STATES.items() if not state.ended]
 _STOPPED_WHEN_IDLE = re.compile(r"auto[-_]?stop", re.IGNORECASE)
 """``stateDetails`` of an application that stopped because nothing ran on it; they stay when it is started again."""
 
+_NOT_STARTED = re.compile(r"LimitExceeded|limit exceeded|quota|capacity", re.IGNORECASE)
+"""``stateDetails`` of an application that did not start for want of capacity or quota."""
+
 _NO_ROOM = re.compile(r"CapacityExceeded|InsufficientCapacity|QuotaExceeded|could not be allocated|in the queue")
 _TOO_LONG = re.compile(r"time[ds]?[ -]?out|exceeded.*(duration|time)|maximum.*(duration|time)", re.IGNORECASE)
 _INTERNAL = re.compile(r"internal (server |service )?(error|failure)", re.IGNORECASE)
@@ -50,7 +52,7 @@ def application_state(application: Mapping[str, Any], *, auto_start: bool) -> Co
     words = f"application {application.get('id') or application['applicationId']} is {state}"
     words += f" ({details})" if details else ""
     phase = PHASES[state]
-    if state in ("CREATED", "STOPPED") and SHORTAGE.search(details):
+    if state in ("CREATED", "STOPPED") and _NOT_STARTED.search(details):
         return ComputeState(Phase.ENDED, words, Fault.CAPACITY)
     if phase is not Phase.ENDED:
         return ComputeState(phase, words)

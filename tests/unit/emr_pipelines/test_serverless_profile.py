@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import shlex
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from emr_pipelines import HiveJob, SparkJob, SparkSqlJob
 from emr_pipelines.environments import read_environment
 from emr_pipelines.keys import LONGEST_NAME, Key, Lease
+from emr_pipelines.targets.job_runs import create_once
 from emr_pipelines.targets.serverless_jobs import (
     LIVE_RUNS,
     PHASES,
@@ -316,3 +318,35 @@ def test_what_a_job_runs_state_means(state, details, meaning, fault):
     assert (seen.state, seen.fault, seen.reason) == (meaning, fault, details)
     assert seen.began == (None if meaning is RunState.PENDING else 1358208000)
     assert seen.ended == (1358208060 if meaning.ended else None)
+
+
+class Remembering:
+    """A service that answers a client token with what it made for it, however long that has ended."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, str] = {}
+        self.ended: set[str] = set()
+
+    def acquire(self, listed=()) -> str | None:
+        return create_once(
+            {"name": "one"},
+            lambda token: self.made.setdefault(token, f"a-{len(self.made)}"),
+            lambda made: made in self.ended,
+            lambda: listed,
+        )
+
+
+def test_what_has_ended_is_followed_by_another_however_often_and_whatever_a_listing_shows():
+    service = Remembering()
+    for number in range(30):
+        acquired = service.acquire()
+        assert acquired == service.acquire() == f"a-{number}"
+        service.ended.add(acquired)
+    assert service.acquire(listed=sorted(service.ended)[:7]) == "a-30"
+
+
+def test_creating_is_given_up_when_all_that_is_created_has_ended():
+    answers = itertools.count()
+    assert create_once({}, lambda _: f"a-{next(answers)}", lambda _: True) is None
+    assert next(answers) <= 200
+    assert create_once({}, lambda _: "always the same", lambda _: True) is None
