@@ -18,12 +18,13 @@ from emr_pipelines.errors import ComputeReleasedError
 from emr_pipelines.jobs import CommandJob, Engine, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key, Lease, lease_in, prefix_of
 from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Owned, Usage
+from emr_pipelines.targets.consoles import console_of, spark_ui_of
 from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.job_runs import settings, spark_options
 from emr_pipelines.targets.once import send_once
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import REFUSALS, refused
-from emr_pipelines.targets.s3_logs import console_of, log_tails, spark_ui_of
+from emr_pipelines.targets.s3_logs import log_tails
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
 _LIVE_CLUSTERS = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]

@@ -18,11 +18,12 @@ from emr_pipelines.jobs import Engine, Job
 from emr_pipelines.keys import Key, Lease, prefix_of
 from emr_pipelines.targets import job_runs
 from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Owned, Usage
+from emr_pipelines.targets.consoles import console_of, spark_ui_of
 from emr_pipelines.targets.eks_jobs import LIVE_RUNS, cluster_state, job_state, run_request, usage_of
 from emr_pipelines.targets.eks_profile import EksProfile
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import REFUSALS, code_of, refused
-from emr_pipelines.targets.s3_logs import console_of, folders_of_logs, log_tails, spark_ui_of
+from emr_pipelines.targets.s3_logs import folders_of_logs, log_tails
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
 _STREAMS = ("stdout", "stderr")

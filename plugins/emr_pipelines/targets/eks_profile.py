@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from emr_pipelines.keys import Lease, name_of
-from emr_pipelines.targets.profile import Classification, Owner, Profile, RoleArn, Settings, given
+from emr_pipelines.targets.profile import Classification, Profile, RoleArn, Settings, given
 
 _LONGEST_NAME = 32
 """Characters of a profile's name that fit into a virtual cluster's, beside the deployment's."""
@@ -135,11 +135,6 @@ class EksProfile(Profile):
         if shared := sorted(_SHARED & set(self.overrides)):
             raise ValueError(f"{shared[0]} shapes a virtual cluster that all runs share: make another profile for it")
         return self
-
-    @property
-    def owned_by(self) -> Owner:
-        """Whose the virtual cluster is."""
-        return "profile"
 
     @property
     def place(self) -> tuple[str | None, ...]:

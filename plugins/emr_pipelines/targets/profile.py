@@ -78,11 +78,6 @@ class Profile(Settings):
         return self
 
     @property
-    def owned_by(self) -> Owner:
-        """Whose the compute of this profile is."""
-        return "run"
-
-    @property
     def place(self) -> tuple[str | None, ...]:
         """Where compute of this profile is found: profiles of one place see the same."""
         return (self.target, self.connection, self.region)

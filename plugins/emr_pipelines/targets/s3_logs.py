@@ -20,19 +20,6 @@ def bucket_and_key(address: str) -> tuple[str, str]:
     return bucket, key
 
 
-def console_of(endpoint: str, region: str, address: str) -> str:
-    """Return the page that lists a folder in S3: the S3 console's, or the local endpoint's own listing."""
-    bucket, prefix = bucket_and_key(address)
-    if "amazonaws.com" not in endpoint:
-        return f"{endpoint}/{bucket}?prefix={prefix}"
-    return f"https://{region}.console.aws.amazon.com/s3/buckets/{bucket}?region={region}&prefix={prefix}"
-
-
-def spark_ui_of(endpoint: str, job_run: str) -> dict[str, str]:
-    """Return the link to a job run's Spark UI, which the local endpoint has; AWS gives addresses that carry a token."""
-    return {} if "amazonaws.com" in endpoint else {"spark_ui": f"{endpoint}/_local_emr/spark-ui/{job_run}"}
-
-
 def log_tail(s3: Any, address: str) -> str | None:
     """Read the end of one gzipped log; ``None`` while it is not there, and of one cut short what can be read."""
     bucket, key = bucket_and_key(address)

@@ -19,9 +19,10 @@ from emr_pipelines.jobs import Engine, Job
 from emr_pipelines.keys import Key, Lease, lease_in, prefix_of
 from emr_pipelines.targets import job_runs
 from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Owned, Usage
+from emr_pipelines.targets.consoles import console_of, spark_ui_of
 from emr_pipelines.targets.profile import LEASE_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import REFUSALS, code_of, is_unknown, refused
-from emr_pipelines.targets.s3_logs import console_of, folders_of_logs, log_tails, spark_ui_of
+from emr_pipelines.targets.s3_logs import folders_of_logs, log_tails
 from emr_pipelines.targets.serverless_applications import Applications
 from emr_pipelines.targets.serverless_jobs import job_state, run_request
 from emr_pipelines.targets.serverless_profile import ENGINES, ServerlessProfile

@@ -183,11 +183,6 @@ class ServerlessProfile(Profile):
             )
         return self
 
-    @property
-    def owned_by(self) -> Owner:
-        """Whose the applications are."""
-        return self.owner
-
     def application_name(self, lease: Lease, engine: Engine) -> str:
         """Return the name by which the application for an engine is found."""
         if self.owner == "profile":
