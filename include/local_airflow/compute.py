@@ -11,7 +11,8 @@ ClientOf = Callable[[str], Any]
 
 def standing(compute: Mapping[str, Any], client_of: ClientOf) -> list[str]:
     """Write one line for each thing that a run's compute was made of: what it is, and how it stands."""
-    return _STANDING[compute["target"]](compute, client_of)
+    describe = _STANDING.get(compute["target"])
+    return describe(compute, client_of) if describe else [f"{compute['id']} of target {compute['target']}"]
 
 
 def _ec2(compute: Mapping[str, Any], client_of: ClientOf) -> list[str]:

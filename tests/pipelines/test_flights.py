@@ -128,16 +128,25 @@ def test_a_schedule_catches_up_with_two_days(rest, client_of):
     assert live_clusters(client_of) == []
 
 
-def test_a_day_runs_on_serverless_applications_of_its_own_that_are_gone_afterwards(rest, client_of):
+@pytest.fixture(scope="module")
+def elsewhere(rest):
+    """Runs of a day on each other target, given by `conf` and at work at the same time."""
     rest.unpause(DAG_ID)
-    day = datetime(2013, 2, 10, tzinfo=UTC)
-    conf = {"target": "serverless"}
-    rest.trigger(DAG_ID, "serverless", logical_date=day, start=day, end=day + timedelta(days=1), conf=conf)
-    assert ended_run(rest, DAG_ID, "serverless")["state"] == "success"
-    acquired = rest.xcom(DAG_ID, "serverless", "emr.acquire")
+    days = {"serverless": datetime(2013, 2, 10, tzinfo=UTC), "eks": datetime(2013, 2, 11, tzinfo=UTC)}
+    for target, day in days.items():
+        conf = {"target": target}
+        rest.trigger(DAG_ID, f"on-{target}", logical_date=day, start=day, end=day + timedelta(days=1), conf=conf)
+    for target in days:
+        assert ended_run(rest, DAG_ID, f"on-{target}")["state"] == "success"
+
+
+def test_a_day_runs_on_serverless_applications_of_its_own_that_are_gone_afterwards(rest, client_of, elsewhere):
+    acquired = rest.xcom(DAG_ID, "on-serverless", "emr.acquire")
     assert acquired["compute"]["target"] == "serverless"
     assert sorted(acquired["compute"]["parts"]) == ["hive", "spark"]
-    ran = {task: rest.xcom(DAG_ID, "serverless", f"emr.{task}")["job_run"] for task in ("clean", "carriers", "check")}
+    ran = {
+        task: rest.xcom(DAG_ID, "on-serverless", f"emr.{task}")["job_run"] for task in ("clean", "carriers", "check")
+    }
     parts = acquired["compute"]["parts"]
     assert {task: run.split("/")[0] for task, run in ran.items()} == {
         "clean": parts["spark"],
@@ -146,6 +155,17 @@ def test_a_day_runs_on_serverless_applications_of_its_own_that_are_gone_afterwar
     }
     assert_equals_pandas(client_of, "2013-02-10")
     assert live_applications(client_of) == []
+
+
+def test_a_day_runs_on_a_virtual_cluster_that_stays(rest, client_of, elsewhere):
+    compute = rest.xcom(DAG_ID, "on-eks", "emr.acquire")["compute"]
+    assert (compute["target"], compute["owner"]) == ("eks", "profile")
+    containers = client_of("emr-containers")
+    ran = [rest.xcom(DAG_ID, "on-eks", f"emr.{task}")["job_run"] for task in ("clean", "carriers", "check")]
+    states = [containers.describe_job_run(virtualClusterId=compute["id"], id=run)["jobRun"]["state"] for run in ran]
+    assert states == ["COMPLETED"] * 3
+    assert containers.describe_virtual_cluster(id=compute["id"])["virtualCluster"]["state"] == "RUNNING"
+    assert_equals_pandas(client_of, "2013-02-11")
 
 
 def test_a_backfill_of_three_days_through_the_rest_api_runs_on_the_target_that_it_was_given(rest, client_of):

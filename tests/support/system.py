@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from local_airflow import AirflowClient
+from local_airflow.demo import await_dag
 from tests.support.airflow import ROOT, running_airflow
 from tests.support.endpoint import CLIENT_ENVIRONMENT, running_endpoint
 
@@ -102,4 +103,5 @@ def airflow(endpoint, client_of, tmp_path_factory):
 @pytest.fixture(scope="session")
 def rest(airflow) -> AirflowClient:
     with airflow.client() as client:
+        await_dag(client, "flights_daily")
         yield client
