@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 LONGEST_DETAILS = 256
 """Characters of stateDetails (API reference, JobRun)."""
 
+AUTO_STOPPED = "AUTO_STOPPING"  # as answers of AWS show it that people published
 # AWS documents that these things happen but not in which words it says so.
-AUTO_STOPPED = "Auto-stopped: the application was idle for {minutes:g} minutes"
 NO_CAPACITY = "The application could not be started: there is not enough capacity to initialize it"
 QUEUE_TIMED_OUT = "The job run has timed out: it was in the queue for {minutes} minutes"
 TIMED_OUT = "The job run has timed out: it exceeded its execution timeout of {minutes} minutes"
@@ -142,8 +142,7 @@ def _rest(application: Application, now: float) -> Move | Sleep:
     if application.idle_seconds is None:
         return Sleep()
     due = application.idle_since + application.idle_seconds
-    details = AUTO_STOPPED.format(minutes=application.idle_seconds / 60)
-    return Sleep(due) if now < due else EnterApplication("STOPPING", details)
+    return Sleep(due) if now < due else EnterApplication("STOPPING", AUTO_STOPPED)
 
 
 def _free(application: Application, live: Iterable[ServerlessJobRun]) -> bool:

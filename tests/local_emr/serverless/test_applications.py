@@ -144,7 +144,7 @@ def test_an_application_stops_itself_when_it_was_idle_for_so_long_at_a_stretch(s
     assert serverless.application(application)["state"] == "STARTED"
     serverless.clock.advance(1)
     found = serverless.application_becomes(application, "STOPPED")
-    assert found["stateDetails"] == "Auto-stopped: the application was idle for 5 minutes"
+    assert found["stateDetails"] == "AUTO_STOPPING"
     assert (found["updatedAt"] - ended).total_seconds() == 300
 
 
