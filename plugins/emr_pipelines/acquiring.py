@@ -192,11 +192,14 @@ class AcquireOperator(BaseOperator):
         }
 
     def _moved_on(self, run: Run, name: str, progress: Progress, error: ComputeUnavailableError) -> Progress:
-        """Leave a profile: what it gave before it could give no more is ended.
+        """Leave a profile for the next: what it gave before it could give no more is ended. After the last one a retry adopts that.
 
         :raises ComputeUnavailableError: jobs of this run still work there, so that only a retry can help.
         """
         self.log.warning("Profile %r could not be had: %s", name, error)
+        left = progress.without(name, str(error).splitlines()[0])
+        if name == run.choice.profiles[-1]:
+            return left
         working = False
         try:
             target, _ = _target(run, name)
@@ -209,7 +212,7 @@ class AcquireOperator(BaseOperator):
             self.log.warning("What profile %r gave could not be ended now; release ends it: %s", name, trouble)
         if working:
             raise error
-        return progress.without(name, str(error).splitlines()[0])
+        return left
 
     def _wait_for_room(self, run: Run, target: Target, profile: Profile, progress: Progress) -> None:
         """Defer while as many runs hold compute of the profile as it allows."""
