@@ -5,16 +5,20 @@
 from __future__ import annotations
 
 import itertools
+import json
+from types import SimpleNamespace
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from emr_pipelines import HiveJob, SparkJob, SparkSqlJob
 from emr_pipelines.environments import include_folder
-from emr_pipelines.errors import ComputeError, ComputeReleasedError, ComputeUnavailableError
+from emr_pipelines.errors import ComputeError, ComputeReleasedError, ComputeUnavailableError, JobCapacityError
 from emr_pipelines.keys import Lease
 from emr_pipelines.targets import target_for
-from emr_pipelines.targets.base import Compute
+from emr_pipelines.targets.base import Clients, Compute
 from emr_pipelines.targets.serverless_profile import ENGINES as BOTH
+from emr_pipelines.targets.serverless_profile import Capacity
 from emr_pipelines.targets.states import Fault, Phase, RunState
 from tests.conformance.cases import ENGINES, ProfileOwnedCases, RunOwnedCases, another_run, key, settled, until
 from tests.conformance.endpoints import ENVIRONMENT, LocalService, make_buckets, scripted_endpoint
@@ -121,6 +125,37 @@ class TestServerless(Scripted, RunOwnedCases):
             target.acquire(lease, frozenset(BOTH))
         assert target.lookup(lease) == []
         service.forget_faults()
+
+    def test_what_works_goes_on_when_acquiring_again_is_refused(self, target, compute, lease, url, submit, endless):
+        run = submit(endless)
+        service = LocalService(url, "emr-serverless", {}, attempts=1)
+        service.arm(fault="throttle", operation=CREATE, name_contains="-hive-")
+        with pytest.raises(
+            ComputeUnavailableError, match=rf"What lease {lease.id} had before may still run; release ends it"
+        ):
+            target_for(PROFILE, service.clients).acquire(lease, frozenset(BOTH))
+        assert [one.id for one in target.active(compute, lease)] == [run.id]
+        assert target.state(compute).phase is Phase.READY
+        assert target.lookup(lease) == [compute]
+
+    def test_where_nothing_could_be_listed_nothing_was_started(self, lease, url):
+        service = LocalService(url, "emr-serverless", {}, attempts=1)
+        service.throttle(1)
+        with pytest.raises(ComputeUnavailableError, match=r"got no application\. Nothing was started\."):
+            target_for(PROFILE, service.clients).acquire(lease, ENGINES)
+
+    def test_a_quota_refuses_the_job_run_and_not_the_compute(self, compute, lease, client, code, endless):
+        answer = {"message": "The maximum number of queued job runs is reached", "resourceId": "a", "resourceType": "b"}
+
+        def refuse(request, **_):
+            headers = {"x-amzn-errortype": "ServiceQuotaExceededException"}
+            raw = SimpleNamespace(stream=lambda **_: iter([json.dumps(answer).encode()]))
+            return AWSResponse(request.url, 402, headers, raw)
+
+        client.meta.events.register_first("before-send.emr-serverless.StartJobRun", refuse)
+        refusing = target_for(PROFILE, Clients(repeating=lambda _: client, once=lambda _: client))
+        with pytest.raises(JobCapacityError, match=r"queued job runs is reached .ServiceQuotaExceededException."):
+            refusing.submit(compute, endless, code, key(lease))
 
     def test_an_application_stopped_by_hand_has_ended_by_a_person(self, target, compute, lease, client, submit, quick):
         client.stop_application(applicationId=compute.id)
@@ -229,6 +264,25 @@ class TestKeptServerless(Scripted, ProfileOwnedCases):
             target.acquire(lease, ENGINES)
         client.start_application(applicationId=compute.id)
         assert target.acquire(lease, ENGINES) == compute
+
+    def test_a_profile_that_changed_since_is_told_with_the_settings_that_differ(
+        self, target, compute, lease, service, caplog
+    ):
+        assert target.acquire(lease, ENGINES) == compute
+        assert caplog.messages == []
+        changes = {"idle_minutes": 7, "maximum_capacity": Capacity(cpu=8, memory=32)}
+        changed = target_for(target._profile.model_copy(update=changes), service.clients)
+        assert changed.acquire(lease, ENGINES) == compute
+        (said,) = caplog.messages
+        assert f"autoStopConfiguration.idleTimeoutMinutes is {PROFILE.idle_minutes}, and the profile says 7" in said
+        assert "maximumCapacity.memory is not set, and the profile says 32 GB" in said
+
+    def test_what_the_profile_keeps_is_left_when_acquiring_is_refused(self, target, compute, lease, url):
+        service = LocalService(url, "emr-serverless", {}, attempts=1)
+        service.arm(fault="throttle", operation=CREATE)
+        with pytest.raises(ComputeUnavailableError, match=r"What the profile keeps is left as it is\."):
+            target_for(target._profile, service.clients).acquire(lease, frozenset(BOTH))
+        assert target.state(compute).phase is Phase.READY
 
     def test_an_application_deleted_by_hand_is_made_again(self, target, compute, lease, client):
         client.stop_application(applicationId=compute.id)

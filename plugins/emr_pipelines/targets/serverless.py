@@ -8,7 +8,6 @@ reference; states: https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGui
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from itertools import zip_longest
 from typing import Any
 
@@ -21,7 +20,7 @@ from emr_pipelines.targets import job_runs
 from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Owned, Usage
 from emr_pipelines.targets.consoles import console_of, spark_ui_of
 from emr_pipelines.targets.profile import LEASE_TAG, PROFILE_TAG
-from emr_pipelines.targets.refusals import REFUSALS, code_of, is_unknown, refused
+from emr_pipelines.targets.refusals import REFUSALS, code_of, is_unknown, job_refused, refused
 from emr_pipelines.targets.s3_logs import folders_of_logs, log_tails
 from emr_pipelines.targets.serverless_applications import Applications
 from emr_pipelines.targets.serverless_jobs import job_state, run_request
@@ -52,19 +51,20 @@ class Serverless:
 
     def acquire(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
         """Find or create an application for each engine, and start it; of two with one name, all callers keep the older."""
+        found: dict[Engine, list[str]] | None = None
         acquired: dict[Engine, str] = {}
         try:
             listed = self._applications.listed()
+            found = self._applications.of(lease, listed)
             if self._profile.owner == "run":
                 self._applications.sweep(lease.deployment, listed)
-            found = self._applications.of(lease, listed)
             for engine in ENGINES:
                 if found[engine] or engine in (engines or {"spark"}):
-                    acquired[engine] = self._acquire(lease, engine, found[engine])
+                    acquired[engine] = next(iter(found[engine]), None) or self._applications.create(lease, engine)
+                    self._start(lease, engine, acquired[engine], found[engine][1:])
         except REFUSALS as error:
-            self._give_back(lease)
             what = f"profile {self._profile.name!r} got no application"
-            raise refused(error, what, "Nothing runs.") from error
+            raise refused(error, what, self._gave_back(lease, found, acquired)) from error
         return self._compute(lease.id, acquired)
 
     def lookup(self, lease: Lease) -> list[Compute]:
@@ -95,7 +95,7 @@ class Serverless:
         return ComputeState(Phase.READY, ", ".join(state.reason for state in states))
 
     def submit(self, compute: Compute, job: Job, code: Mapping[str, str], key: Key) -> JobRun:
-        """Start a job run with the key as its client token."""
+        """Start a job run with the key as its client token. Raises ``JobCapacityError`` too, when the application takes no more now."""
         application = self._part_for(compute, job)
         # With auto_start on, a stopped application would start again and outlive its release.
         state = self._applications.state(application)
@@ -111,7 +111,7 @@ class Serverless:
             if code_of(error) == "ConflictException" and (known := self.find(compute, key)):
                 return known  # its request was another one, from before the profile changed
             what = f"application {application} refused the job run"
-            raise refused(error, what, "It still runs, and stops by itself when idle.") from error
+            raise job_refused(error, what, "It still runs, and stops by itself when idle.") from error
         return JobRun(f"{application}/{run}", key.name, JobState(RunState.PENDING, "SUBMITTED"))
 
     def find(self, compute: Compute, key: Key) -> JobRun | None:
@@ -189,22 +189,26 @@ class Serverless:
     def _client(self) -> Any:
         return self._applications.client
 
-    def _acquire(self, lease: Lease, engine: Engine, found: list[str]) -> str:
+    def _start(self, lease: Lease, engine: Engine, application: str, twins: list[str]) -> None:
+        settled = self._applications.settled(application)
         if self._profile.owner == "profile":
-            for application in found[:1]:
-                self._applications.check_kept(application, lease, engine)
+            self._applications.check_kept(settled, lease, engine)
         else:
-            self._applications.end(found[1:])
-        application = found[0] if found else self._applications.create(lease, engine)
-        self._applications.start(application)
-        return application
+            self._applications.end(twins)
+        self._applications.start(settled)
 
-    def _give_back(self, lease: Lease) -> None:
-        """End what was had before the rest was refused; what cannot be ended now, release ends."""
-        if self._profile.owner == "run":
-            with suppress(ComputeError, *REFUSALS):
-                for compute in self.lookup(lease):
-                    self._applications.end(compute.parts.values())
+    def _gave_back(self, lease: Lease, found: Mapping[Engine, list[str]] | None, acquired: Mapping[Engine, str]) -> str:
+        """End what was made before the rest was refused, and say what is left: job runs may work on what was found."""
+        if found is None:
+            return "Nothing was started."
+        if self._profile.owner == "profile":
+            return "What the profile keeps is left as it is."
+        left = any(found.values())
+        try:
+            self._applications.end(one for engine, one in acquired.items() if one not in found[engine])
+        except (ComputeError, *REFUSALS):
+            left = True
+        return f"What lease {lease.id} had before may still run; release ends it." if left else "Nothing runs."
 
     def _at_work(self, kept: Compute, deployment: str) -> list[Owned]:
         """List the leases with live job runs on kept applications; the listing has no tags, so the latest of each is asked for."""

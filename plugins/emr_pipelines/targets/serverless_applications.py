@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -16,15 +17,17 @@ from emr_pipelines.targets.base import Clients
 from emr_pipelines.targets.job_runs import create_once
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG
 from emr_pipelines.targets.refusals import is_unknown
-from emr_pipelines.targets.serverless_jobs import LIVE_RUNS, PHASES, application_state
-from emr_pipelines.targets.serverless_profile import ENGINES, ServerlessProfile
+from emr_pipelines.targets.serverless_jobs import LIVE_RUNS, PHASES, application_state, was_stopped_by_hand
+from emr_pipelines.targets.serverless_profile import ENGINES, ServerlessProfile, differences_of
 from emr_pipelines.targets.states import ComputeState, Fault, Phase
 from emr_pipelines.targets.waiting import wait_until
+
+_log = logging.getLogger(__name__)
 
 _KNOWN = [state for state in PHASES if state != "TERMINATED"]
 _LEASED_NAME = re.compile(r"[0-9a-f]{16}-(spark|hive)-")
 
-_CREATE_SECONDS = 60.0
+_SETTLE_SECONDS = 60.0
 _CANCEL_SECONDS = 120.0
 _STOP_SECONDS = 60.0
 """Seconds that release waits for an application to stop, so that it can be deleted: from STOPPING on it costs nothing."""
@@ -54,8 +57,9 @@ class Applications:
         return described
 
     def state_of(self, application: Mapping[str, Any]) -> ComputeState:
-        """Translate the state of an application or of its summary."""
-        return application_state(application, auto_start=self._profile.auto_start)
+        """Translate the state of an application, or of its summary, which does not tell whether job runs start it."""
+        own = application.get("autoStartConfiguration", {})
+        return application_state(application, auto_start=own.get("enabled", self._profile.auto_start))
 
     def state(self, application: str) -> ComputeState:
         """Ask how an application stands; one that the service no longer knows has ended."""
@@ -96,15 +100,19 @@ class Applications:
         named = [one for one in self.listed(PHASES) if one.get("name") == name]
         return [one["id"] for one in named if self.state_of(one).phase is Phase.ENDED]
 
-    def start(self, application: str) -> None:
-        """Start an application that has not started; one that is stopping is waited for."""
-        seen = wait_until(
+    def settled(self, application: str) -> dict[str, Any]:
+        """Describe an application once it is no longer being created or stopped, or after a minute."""
+        return wait_until(
             lambda: self.describe(application),
             lambda one: one["state"] not in ("CREATING", "STOPPING"),
-            _CREATE_SECONDS,
+            _SETTLE_SECONDS,
         )
-        if seen["state"] not in ("CREATED", "STOPPED"):
+
+    def start(self, settled: Mapping[str, Any]) -> None:
+        """Start a settled application that has not started."""
+        if settled["state"] not in ("CREATED", "STOPPED"):
             return
+        application = settled["applicationId"]
         try:
             self.client.start_application(applicationId=application)
         except ClientError:
@@ -112,14 +120,13 @@ class Applications:
             if self.describe(application)["state"] not in ("STARTING", "STARTED"):
                 raise
 
-    def check_kept(self, application: str, lease: Lease, engine: Engine) -> None:
-        """Check that an application found by its name is the one that the profile keeps.
+    def check_kept(self, found: Mapping[str, Any], lease: Lease, engine: Engine) -> None:
+        """Check that a settled application found by its name is the one that the profile keeps; warn of other settings.
 
         :raises ComputeError: it is of another type or release, another deployment's, or somebody stopped it.
         """
-        found = self.describe(application)
+        application, name = found["applicationId"], found.get("name")
         owner = found.get("tags", {}).get(DEPLOYMENT_TAG)
-        name = found.get("name")
         if owner != lease.deployment:
             raise ComputeError(
                 f"Application {application} is called {name!r} and belongs to {owner or 'nobody'}, not to deployment "
@@ -136,21 +143,31 @@ class Applications:
                 f"{self._profile.release}: stop and update it (aws emr-serverless update-application), or change the profile. "
                 "Nothing was started."
             )
-        state = self.state_of(found)
-        if state.fault is Fault.USER and found["state"] == "STOPPED" and self._profile.auto_start:
+        if was_stopped_by_hand(found):
             raise ComputeError(
                 f"Application {application} ({name!r}) was stopped by hand: start it again "
                 f"(aws emr-serverless start-application --application-id {application}). Nothing was started."
             )
+        if differences := differences_of(self._profile.request(lease, engine), found):
+            _log.warning(
+                "Application %s (%r) is used as it is, but its profile says otherwise: %s. Stop and update it (aws emr-serverless "
+                "update-application), or change the profile.",
+                application,
+                name,
+                "; ".join(differences),
+            )
 
     def sweep(self, deployment: str, listed: Iterable[Mapping[str, Any]]) -> None:
-        """Delete what runs of a deployment left: a release that did not wait for its end, or a start that was refused."""
+        """Delete what runs of a deployment left: a release that did not wait for its end, or a start that was refused.
+
+        One that stopped for being idle is left, for its run may be live and have more jobs, unless these could not start it.
+        """
         for application in listed:
-            left = application["state"] in ("CREATED", "STOPPED") and self.state_of(application).phase is Phase.ENDED
-            if left and _LEASED_NAME.match(application.get("name", "")):
+            if application["state"] in ("CREATED", "STOPPED") and _LEASED_NAME.match(application.get("name", "")):
                 with suppress(ClientError):
-                    tags = self.describe(application["id"]).get("tags", {})
-                    if tags.get(DEPLOYMENT_TAG) == deployment:
+                    found = self.describe(application["id"])
+                    ours = found.get("tags", {}).get(DEPLOYMENT_TAG) == deployment
+                    if ours and found["state"] in ("CREATED", "STOPPED") and self.state_of(found).phase is Phase.ENDED:
                         self.client.delete_application(applicationId=application["id"])
 
     def owned(self, deployment: str) -> list[tuple[dict[str, Any], dict[str, str]]]:
@@ -158,7 +175,9 @@ class Applications:
         ours = re.compile(rf"{_LEASED_NAME.pattern}|{re.escape(deployment)}-(spark|hive)-")
         found = []
         for application in self.listed():
-            if ours.match(application.get("name", "")) and self.state_of(application).phase is not Phase.ENDED:
+            # Other profiles may say otherwise about auto_start than this one.
+            ended = application_state(application, auto_start=True).phase is Phase.ENDED
+            if ours.match(application.get("name", "")) and not ended:
                 tags = self._tags(application["id"])
                 if tags.get(DEPLOYMENT_TAG) == deployment:
                     found.append((application, tags))
@@ -202,7 +221,7 @@ class Applications:
                 f"Job run {left[0]['id']} was cancelled and is still {left[0]['state']}: application {application} still runs and "
                 "costs. A retry of release ends it."
             )
-        wait_until(lambda: self._state(application), lambda state: state != "CREATING", _CREATE_SECONDS)
+        wait_until(lambda: self._state(application), lambda state: state != "CREATING", _SETTLE_SECONDS)
         try:
             self.client.stop_application(applicationId=application)
         except ClientError:

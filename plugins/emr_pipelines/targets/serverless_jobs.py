@@ -63,6 +63,14 @@ def application_state(application: Mapping[str, Any], *, auto_start: bool) -> Co
     return ComputeState(Phase.ENDED, f"{words}, and auto_start is off in its profile", Fault.USER)
 
 
+def was_stopped_by_hand(application: Mapping[str, Any]) -> bool:
+    """Whether somebody stopped an ``Application``: neither did it stop for being idle, nor was its start refused."""
+    details = application.get("stateDetails") or ""
+    return application["state"] == "STOPPED" and not (
+        _STOPPED_WHEN_IDLE.search(details) or _NOT_STARTED.search(details)
+    )
+
+
 def job_state(run: Mapping[str, Any]) -> JobState:
     """Translate a ``JobRun`` or its summary, which tells when it was created and last changed, not when it began to work."""
     state, details = RUN_STATES[run["state"]], run.get("stateDetails") or ""

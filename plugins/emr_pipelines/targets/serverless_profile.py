@@ -7,6 +7,7 @@ spelling. Sizes of workers: https://docs.aws.amazon.com/emr/latest/EMR-Serverles
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -38,6 +39,21 @@ _DEFAULT_RUNS = 15
 
 _LONGEST_KEPT_NAME = 26
 """Characters of a profile's name that fit into an application's, beside the deployment's and the engine's."""
+
+_COMPARED = (
+    "architecture",
+    "initialCapacity",
+    "maximumCapacity",
+    "autoStartConfiguration",
+    "autoStopConfiguration",
+    "schedulerConfiguration",
+    "networkConfiguration",
+    "jobLevelCostAllocationConfiguration",
+)
+"""What of a kept application may be another than its profile says; where logs go, each job run says again."""
+
+_NEVER_UNASKED = ("initialCapacity", "networkConfiguration")
+"""What an application has only if it was asked for; of all else, AWS decides what a request leaves out."""
 
 _PER_JOB = frozenset({"maximum_workers", "attempts", "execution_timeout_minutes", "mode"})
 """What of a kept application's profile may be overridden when a run is triggered: it concerns that run's jobs alone."""
@@ -251,3 +267,26 @@ class ServerlessProfile(Profile):
 def portable(tags: dict[str, str]) -> dict[str, str]:
     """Return tags in the letters that EMR Serverless allows (TagMap)."""
     return {name: "".join(one if one.isascii() else "_" for one in value) for name, value in tags.items()}
+
+
+def differences_of(request: Mapping[str, Any], application: Mapping[str, Any]) -> list[str]:
+    """Say which settings an ``Application`` has otherwise than a CreateApplication request, in the API's words."""
+    compared = [name for name in _COMPARED if name in request or name in _NEVER_UNASKED]
+    says = dict(_leaves({name: request.get(name, {}) for name in compared}))
+    has = dict(_leaves({name: application.get(name, {}) for name in compared}))
+    unasked = [name for name in has if name.partition(".")[0] in set(_NEVER_UNASKED) - request.keys()]
+    names = [name for name in (*says, *unasked) if _compact(says.get(name)) != _compact(has.get(name))]
+    return [f"{name} is {has.get(name, 'not set')}, and the profile says {says.get(name, 'nothing')}" for name in names]
+
+
+def _leaves(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}{name}.")
+        elif value != []:
+            yield f"{path}{name}", ", ".join(sorted(value)) if isinstance(value, list) else str(value)
+
+
+def _compact(text: str | None) -> str | None:
+    """Return a value without what means nothing: ``4 vCPU`` is ``4vCPU``."""
+    return text and text.replace(" ", "").lower()

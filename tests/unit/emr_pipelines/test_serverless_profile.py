@@ -25,8 +25,9 @@ from emr_pipelines.targets.serverless_jobs import (
     job_state,
     run_request,
     spark_sizes,
+    was_stopped_by_hand,
 )
-from emr_pipelines.targets.serverless_profile import ServerlessProfile
+from emr_pipelines.targets.serverless_profile import ServerlessProfile, differences_of
 from emr_pipelines.targets.states import Fault, Phase, RunState
 
 COMPUTE = Path(__file__).parents[3] / "include" / "compute"
@@ -350,3 +351,38 @@ def test_creating_is_given_up_when_all_that_is_created_has_ended():
     assert create_once({}, lambda _: f"a-{next(answers)}", lambda _: True) is None
     assert next(answers) <= 200
     assert create_once({}, lambda _: "always the same", lambda _: True) is None
+
+
+def test_what_a_kept_application_has_otherwise_than_its_profile_is_named():
+    kept = {"executor": {"cpu": 4, "memory": 16, "initial": 2}, "scheduler": {}, "owner": "profile"}
+    kept["network"] = {"subnets": ["subnet-b0", "subnet-a0"]}
+    says = profile(**kept).request(LEASE, "spark")
+    # AWS's own spelling, order and defaults are no difference; "disk" of maximumCapacity nobody asked for.
+    has = profile(**kept | {"network": {"subnets": ["subnet-a0", "subnet-b0"]}}).request(LEASE, "spark")
+    has["initialCapacity"]["Executor"]["workerConfiguration"]["memory"] = "16GB"
+    has["maximumCapacity"] = {"cpu": "400 vCPU", "memory": "3000 GB", "disk": "20000 GB"}
+    assert differences_of(says, has) == []
+    has["initialCapacity"]["Executor"]["workerCount"] = 3
+    has["architecture"] = "ARM64"
+    del has["schedulerConfiguration"]
+    assert differences_of(says, has) == [
+        "architecture is ARM64, and the profile says X86_64",
+        "initialCapacity.Executor.workerCount is 3, and the profile says 2",
+        "schedulerConfiguration.maxConcurrentRuns is not set, and the profile says 15",
+        "schedulerConfiguration.queueTimeoutMinutes is not set, and the profile says 360",
+    ]
+    without = differences_of(profile(owner="profile").request(LEASE, "spark"), {**has, "architecture": "X86_64"})
+    assert [one.partition(" is ")[0] for one in without if one.endswith("nothing")] == [
+        "initialCapacity.Executor.workerCount",
+        "initialCapacity.Executor.workerConfiguration.cpu",
+        "initialCapacity.Executor.workerConfiguration.memory",
+        "initialCapacity.Executor.workerConfiguration.disk",
+        "initialCapacity.Executor.workerConfiguration.diskType",
+        "networkConfiguration.subnetIds",
+    ]
+
+
+def test_whoever_stopped_an_application_is_told_apart():
+    details = {"": True, "AUTO_STOPPING": False, "There is not enough capacity to start it": False}
+    assert {said: was_stopped_by_hand({"state": "STOPPED", "stateDetails": said}) for said in details} == details
+    assert not was_stopped_by_hand({"state": "STARTED"})
