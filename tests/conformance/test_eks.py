@@ -9,7 +9,7 @@ import itertools
 import pytest
 
 from emr_pipelines import HiveJob, SparkJob, SparkSqlJob
-from emr_pipelines.errors import ComputeError, ComputeReleasedError
+from emr_pipelines.errors import ComputeError, ComputeReleasedError, JobCapacityError
 from emr_pipelines.keys import Lease
 from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Compute
@@ -92,15 +92,21 @@ class TestEks(ProfileOwnedCases):
         run = target.submit(compute, quick, code, key(lease, nonce="another"))
         assert ended(target, compute, run.id).state is RunState.SUCCEEDED
 
-    def test_a_namespace_that_another_virtual_cluster_has_is_said_with_its_cure(
-        self, target, compute, lease, service, profile
+    def test_profiles_of_one_deployment_share_the_virtual_cluster_of_their_namespace(
+        self, target, compute, lease, service, profile, code, quick
     ):
-        theirs = target_for(profile.model_copy(update={"name": "theirs"}), service.clients)
-        with pytest.raises(
-            ComputeError, match=f"is taken by virtual cluster {compute.id} .*`virtual_cluster: {compute.id}`"
-        ):
-            theirs.acquire(lease, ENGINES)
-        assert theirs.lookup(lease) == []
+        larger = target_for(profile.model_copy(update={"name": "larger", "maximum_workers": 9}), service.clients)
+        theirs = larger.acquire(lease, ENGINES)
+        assert (theirs.id, theirs.profile, theirs.owner) == (compute.id, "larger", "profile")
+        assert larger.lookup(lease) == [theirs]
+        assert ended(larger, theirs, larger.submit(theirs, quick, code, key(lease)).id).state is RunState.SUCCEEDED
+
+    def test_a_namespace_that_another_virtual_cluster_has_is_said_with_its_cure(self, target, lease, client, profile):
+        provider = {"type": "EKS", "id": profile.eks_cluster, "info": {"eksInfo": {"namespace": profile.namespace}}}
+        theirs = client.create_virtual_cluster(name="theirs", clientToken="theirs", containerProvider=provider)["id"]
+        with pytest.raises(ComputeError, match=f"is taken by virtual cluster {theirs} .*`virtual_cluster: {theirs}`"):
+            target.acquire(lease, ENGINES)
+        assert target.lookup(lease) == []
 
     def test_another_deployment_does_not_get_it(self, target, compute):
         with pytest.raises(ComputeError, match=f"is taken by virtual cluster {compute.id}"):
@@ -157,6 +163,22 @@ class TestEks(ProfileOwnedCases):
         run = submit(endless)
         changed = target_for(profile.model_copy(update={"attempts": 3}), service.clients)
         assert changed.submit(compute, endless, code, key(lease)).id == run.id
+
+    def test_a_full_queue_is_want_of_capacity(self, service, lease, profile, code, endless):
+        small = profile.model_copy(update={"max_concurrent_jobs": 1, "max_queued_jobs": 1})
+        target = target_for(small, service.clients)
+        compute = target.acquire(lease, ENGINES)
+        runs = [target.submit(compute, endless, code, key(lease, nonce=nonce)) for nonce in "12"]
+        with pytest.raises(JobCapacityError, match=f"{compute.id} refused the job run. Nothing runs for this task"):
+            target.submit(compute, endless, code, key(lease, nonce="3"))
+        target.release(compute)
+        assert [ended(target, compute, run.id).state for run in runs] == [RunState.CANCELLED] * 2
+
+    def test_a_start_that_was_never_answered_may_have_happened(self, service, compute, lease, target, code, endless):
+        service.arm(fault="lose_answer", operation="StartJobRun", count=service.attempts)
+        with pytest.raises(ComputeError, match=f"{compute.id} may have started the job run. A retry finds it"):
+            target.submit(compute, endless, code, key(lease))
+        assert target.find(compute, key(lease)) is not None
 
     def test_a_job_run_by_a_job_template(self, service, compute, lease, profile, client, code):
         driver = {"entryPoint": "${EntryPoint}", "entryPointArguments": ["${How}"]}

@@ -1,7 +1,8 @@
 """Virtual clusters of EMR on EKS: the target ``eks``.
 
-A virtual cluster stands for a namespace of an EKS cluster. It belongs to the profile: it is found by that namespace and the name
-``<deployment>-<profile>``, made once, and ended by no run. A job run carries lease and key in its name, and its key as client token.
+A virtual cluster stands for a namespace of an EKS cluster. It belongs to the deployment's profiles of that namespace: it is found by
+the namespace and the deployment in its tags, made once, and ended by no run. A job run carries lease and key in its name, and its key
+as client token.
 API: Amazon EMR on EKS API reference; states: https://docs.aws.amazon.com/emr/latest/EMR-on-EKS-DevelopmentGuide/emr-eks-jobs-states.html.
 """
 
@@ -9,11 +10,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from emr_pipelines.errors import ComputeError, ComputeReleasedError
+from emr_pipelines.errors import ComputeError, ComputeReleasedError, JobCapacityError
 from emr_pipelines.jobs import Engine, Job
 from emr_pipelines.keys import Key, Lease, prefix_of
 from emr_pipelines.targets import job_runs
@@ -22,7 +24,7 @@ from emr_pipelines.targets.consoles import console_of, spark_ui_of
 from emr_pipelines.targets.eks_jobs import LIVE_RUNS, cluster_state, job_state, run_request, usage_of
 from emr_pipelines.targets.eks_profile import EksProfile
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, PROFILE_TAG
-from emr_pipelines.targets.refusals import REFUSALS, code_of, refused
+from emr_pipelines.targets.refusals import REFUSALS, code_of, did_nothing, job_refused, refused
 from emr_pipelines.targets.s3_logs import folders_of_logs, log_tails
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
@@ -59,7 +61,7 @@ class Eks:
             found = self._find(lease) or self._create(lease)
         except REFUSALS as error:
             what = f"profile {self._profile.name!r} got no virtual cluster"
-            raise refused(error, what, "Nothing was created, and nothing runs.") from error
+            raise refused(error, what, "No job was started, and a virtual cluster costs nothing by itself.") from error
         return self._compute(found, lease.id)
 
     def lookup(self, lease: Lease) -> list[Compute]:
@@ -102,14 +104,7 @@ class Eks:
         except REFUSALS as error:
             if known := self._known_already(compute, key, error):
                 return known
-            state = self.state(compute)
-            if state.phase is Phase.ENDED:
-                raise ComputeReleasedError(
-                    f"{compute.id} takes no more jobs: {state.reason}. This job run was not started. "
-                    "Clear the task again with 'Only failed' off, so that compute is acquired anew."
-                ) from error
-            what = f"virtual cluster {compute.id} refused the job run"
-            raise refused(error, what, "Nothing runs for this task.") from error
+            raise self._refusal(compute, error) from error
         return JobRun(run, key.name, JobState(RunState.PENDING, "PENDING"))
 
     def find(self, compute: Compute, key: Key) -> JobRun | None:
@@ -169,9 +164,9 @@ class Eks:
         return Usage(vcpu, memory)
 
     def _find(self, lease: Lease) -> dict[str, Any] | None:
-        """Return the profile's virtual cluster.
+        """Return the virtual cluster that the profile names, or else the deployment's in the namespace, whichever profile made it.
 
-        :raises ComputeError: another one has the namespace, or the one that the profile names cannot be used.
+        :raises ComputeError: somebody else's has the namespace, or the one that the profile names cannot be used.
         """
         profile = self._profile
         if profile.virtual_cluster:
@@ -180,7 +175,8 @@ class Eks:
         if not held:
             return None
         owner = held[0].get("tags", {}).get(DEPLOYMENT_TAG)
-        if held[0]["name"] != profile.cluster_name(lease) or owner not in (None, lease.deployment):
+        ours = owner == lease.deployment or (owner is None and held[0]["name"] == profile.cluster_name(lease))
+        if not ours:
             raise ComputeError(
                 f"Namespace {profile.namespace!r} of EKS cluster {profile.eks_cluster!r} is taken by virtual cluster {held[0]['id']} "
                 f"({held[0]['name']!r}): put `virtual_cluster: {held[0]['id']}` into profile {profile.name!r} to use it, or choose another "
@@ -241,6 +237,22 @@ class Eks:
         )
         found = [cluster for page in pages for cluster in page["virtualClusters"]]
         return sorted(found, key=lambda one: (one["createdAt"], one["id"]))
+
+    def _refusal(self, compute: Compute, error: ClientError | BotoCoreError) -> ComputeError | JobCapacityError:
+        """Say why a job run was not started, or that nobody knows whether it was."""
+        with suppress(*REFUSALS):
+            state = self.state(compute)
+            if state.phase is Phase.ENDED:
+                return ComputeReleasedError(
+                    f"{compute.id} takes no more jobs: {state.reason}. This job run was not started. "
+                    "Clear the task again with 'Only failed' off, so that compute is acquired anew."
+                )
+        if did_nothing(error, "StartJobRun"):
+            what, still = f"virtual cluster {compute.id} refused the job run", "Nothing runs for this task."
+        else:
+            what = f"virtual cluster {compute.id} may have started the job run"
+            still = "A retry finds it, release cancels it."
+        return job_refused(error, what, still)
 
     def _known_already(self, compute: Compute, key: Key, error: Exception) -> JobRun | None:
         """Find what an earlier request under the same client token started, before the profile changed."""

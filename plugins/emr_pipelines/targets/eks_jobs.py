@@ -12,7 +12,7 @@ from emr_pipelines.errors import ComputeError
 from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key
 from emr_pipelines.targets.base import Usage
-from emr_pipelines.targets.eks_profile import EksProfile, JobTemplate, fields_of
+from emr_pipelines.targets.eks_profile import EksProfile, JobTemplate
 from emr_pipelines.targets.job_runs import configuration, one_text, settings, spark_options
 from emr_pipelines.targets.profile import given
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
@@ -73,7 +73,7 @@ def run_request(job: Job, code: Mapping[str, str], key: Key, profile: EksProfile
 
     :raises ComputeError: the job template has no place for something that the job needs.
     """
-    driver = job_driver(job, code, profile)
+    driver = job_driver(job, code, spark_sizes(profile))
     common = {"clientToken": key.id, "name": key.name, "tags": profile.run_tags(key)}
     retry = {"maxAttempts": profile.attempts} if profile.attempts else None
     if profile.job_template:
@@ -81,7 +81,7 @@ def run_request(job: Job, code: Mapping[str, str], key: Key, profile: EksProfile
             {
                 **common,
                 "jobTemplateId": profile.job_template.id,
-                "jobTemplateParameters": template_parameters(profile.job_template, driver),
+                "jobTemplateParameters": template_parameters(profile.job_template, driver, job_driver(job, code, {})),
                 "retryPolicyConfiguration": retry,
             }
         )
@@ -103,8 +103,8 @@ def run_request(job: Job, code: Mapping[str, str], key: Key, profile: EksProfile
     )
 
 
-def job_driver(job: Job, code: Mapping[str, str], profile: EksProfile) -> dict[str, Any]:
-    """Return the ``JobDriver`` of a job.
+def job_driver(job: Job, code: Mapping[str, str], sizes: Mapping[str, str]) -> dict[str, Any]:
+    """Return the ``JobDriver`` of a job, with pods of these sizes.
 
     :raises ComputeError: an argument is empty, which EMR on EKS refuses.
     """
@@ -114,7 +114,7 @@ def job_driver(job: Job, code: Mapping[str, str], profile: EksProfile) -> dict[s
                 raise ComputeError(
                     "EMR on EKS takes no empty argument, and args= has one: give it another value. Nothing was started."
                 )
-            words = one_text(spark_options(job, code, spark_sizes(profile)))
+            words = one_text(spark_options(job, code, sizes))
             parts = {
                 "entryPoint": code[job.script],
                 "entryPointArguments": list(job.args) or None,
@@ -122,9 +122,7 @@ def job_driver(job: Job, code: Mapping[str, str], profile: EksProfile) -> dict[s
             }
             return {"sparkSubmitJobDriver": given(parts)}
         case SparkSqlJob() | HiveJob():
-            words = one_text(
-                settings("--conf", {**spark_sizes(profile), **_spark_conf(job)}) + settings("--hivevar", job.variables)
-            )
+            words = one_text(settings("--conf", {**sizes, **_spark_conf(job)}) + settings("--hivevar", job.variables))
             return {"sparkSqlJobDriver": given({"entryPoint": code[job.script], "sparkSqlParameters": words})}
         case _:
             raise TypeError(f"EMR on EKS runs no {type(job).__name__}")
@@ -157,22 +155,25 @@ def spark_sizes(profile: EksProfile) -> dict[str, str]:
     }
 
 
-def template_parameters(template: JobTemplate, driver: Mapping[str, Any]) -> dict[str, str]:
-    """Fill in a job template's parameters from a job's driver.
+def template_parameters(template: JobTemplate, driver: Mapping[str, Any], unsized: Mapping[str, Any]) -> dict[str, str]:
+    """Fill in a job template's parameters from a job's driver; ``unsized`` is the same without the profile's sizes.
 
-    :raises ComputeError: the template has no place for an argument of the job, or names one that it has not.
+    :raises ComputeError: the template has no place for something that the job says, or names something that it has not.
     """
-    (parts,) = driver.values()
+    (parts,), (own,) = driver.values(), unsized.values()
     arguments = parts.get("entryPointArguments", [])
-    named = {field for value in template.parameters.values() for field in fields_of(value)}
-    missing = [number for number in range(len(arguments)) if f"arguments[{number}]" not in named]
+    missing = [number for number in range(len(arguments)) if f"arguments[{number}]" not in template.named]
     if missing:
         raise ComputeError(
             f"Job template {template.id} has no place for argument {missing[0]} of the job, {arguments[missing[0]]!r}: add a "
             f"parameter with the value '{{arguments[{missing[0]}]}}'. Nothing was started."
         )
-    words = parts.get("sparkSubmitParameters") or parts.get("sparkSqlParameters") or ""
-    values = {"entry_point": parts["entryPoint"], "arguments": arguments, "spark_parameters": words}
+    if _words_of(own) and "spark_parameters" not in template.named:
+        raise ComputeError(
+            f"Job template {template.id} has no place for the job's variables, settings and files: add a parameter with the value "
+            "'{spark_parameters}'. Nothing was started."
+        )
+    values = {"entry_point": parts["entryPoint"], "arguments": arguments, "spark_parameters": _words_of(parts)}
     try:
         return {name: value.format(**values) for name, value in template.parameters.items()}
     except (IndexError, KeyError, AttributeError, ValueError) as error:
@@ -185,7 +186,7 @@ def template_parameters(template: JobTemplate, driver: Mapping[str, Any]) -> dic
 def usage_of(run: Mapping[str, Any], seconds: float) -> Usage:
     """Say what a job run asked for, times how long it ran: its driver and the executors that it began with."""
     parts: dict[str, Any] = next(iter(run.get("jobDriver", {}).values()), {})
-    words = shlex.split(parts.get("sparkSubmitParameters") or parts.get("sparkSqlParameters") or "")
+    words = shlex.split(_words_of(parts))
     conf = dict(word.split("=", 1) for option, word in pairwise(words) if option == "--conf")
     factor = _OVERHEAD[parts.get("entryPoint", "").endswith(".py")]
     hours, executors = seconds / 3600, int(conf.get("spark.executor.instances", "2"))
@@ -195,6 +196,10 @@ def usage_of(run: Mapping[str, Any], seconds: float) -> Usage:
         vcpu += count * int(conf.get(f"spark.{role}.cores", "1")) * hours
         memory += count * (heap + max(_LEAST_OVERHEAD_GB, factor * heap)) * hours
     return Usage(vcpu, memory)
+
+
+def _words_of(parts: Mapping[str, Any]) -> str:
+    return str(parts.get("sparkSubmitParameters") or parts.get("sparkSqlParameters") or "")
 
 
 def _gigabytes(size: str) -> float:

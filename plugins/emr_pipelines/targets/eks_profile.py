@@ -74,6 +74,11 @@ class JobTemplate(Settings):
             raise ValueError("one of them must be '{entry_point}': without it every job would run the same file")
         return parameters
 
+    @property
+    def named(self) -> frozenset[str]:
+        """What of a job the parameters name."""
+        return frozenset(field for value in self.parameters.values() for field in fields_of(value))
+
 
 def fields_of(value: str) -> list[str]:
     """List what stands in braces in a parameter's value."""
@@ -134,6 +139,18 @@ class EksProfile(Profile):
             raise ValueError(f"a profile of target eks has a name of at most {_LONGEST_NAME} characters")
         if shared := sorted(_SHARED & set(self.overrides)):
             raise ValueError(f"{shared[0]} shapes a virtual cluster that all runs share: make another profile for it")
+        return self
+
+    @model_validator(mode="after")
+    def _template_takes_what_is_overridden(self) -> Self:
+        if self.job_template is None:
+            return self
+        taken = {"attempts", "maximum_workers"} if "spark_parameters" in self.job_template.named else {"attempts"}
+        if dropped := sorted(set(self.overrides) - taken):
+            raise ValueError(
+                f"{dropped[0]} would have no effect, as the job template says it: leave it out, or for maximum_workers let one of "
+                "job_template.parameters have the value '{spark_parameters}'"
+            )
         return self
 
     @property

@@ -189,6 +189,44 @@ def test_a_job_that_does_not_fit_its_template_is_not_started(args, said):
         run_request(SparkJob(script="jobs/a.py", args=args), CODE, KEY, profile(job_template=TEMPLATE))
 
 
+UNSIZED = {**TEMPLATE, "parameters": {"EntryPoint": "{entry_point}"}}
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        SparkJob(script="jobs/a.py", conf={"spark.x": "1"}),
+        SparkJob(script="jobs/a.py", py_files=("jobs/a.py",)),
+        SparkSqlJob(script="hive/q.hql", variables={"dt": "2013-01-15"}),
+        HiveJob(script="hive/q.hql", conf={"hive.x": "1"}, spark_sql=True),
+    ],
+    ids=["conf", "files", "variables", "settings of Hive"],
+)
+def test_a_job_template_must_have_a_place_for_what_a_job_tells_spark(job):
+    with pytest.raises(ComputeError, match=r"no place for the job's variables.*'\{spark_parameters\}'\. Nothing was"):
+        run_request(job, CODE, KEY, profile(job_template=UNSIZED))
+    assert "jobTemplateParameters" in run_request(
+        job,
+        CODE,
+        KEY,
+        profile(job_template={"id": "abc", "parameters": {"A": "{entry_point}", "B": "{spark_parameters}"}}),
+    )
+
+
+def test_the_profiles_own_sizes_may_be_the_job_templates_to_say():
+    request = run_request(SparkJob(script="jobs/a.py"), CODE, KEY, profile(job_template=UNSIZED, maximum_workers=2))
+    assert request["jobTemplateParameters"] == {"EntryPoint": "s3://code/a.py"}
+
+
+def test_an_override_that_a_job_template_would_drop_is_refused():
+    with pytest.raises(ValidationError, match="maximum_workers would have no effect, as the job template says it"):
+        profile(job_template=UNSIZED).overridden({"maximum_workers": 3})
+    with pytest.raises(ValidationError, match="release would have no effect, as the job template says it"):
+        profile(job_template=TEMPLATE).overridden({"release": "emr-7.1.0-latest"})
+    changed = profile(job_template=TEMPLATE).overridden({"maximum_workers": 3, "attempts": 2})
+    assert (changed.maximum_workers, changed.attempts) == (3, 2)
+
+
 def test_an_empty_argument_is_refused_with_its_cure():
     with pytest.raises(ComputeError, match="takes no empty argument, and args= has one: give it another value"):
         run_request(SparkJob(script="jobs/a.py", args=("a", "")), CODE, KEY, profile())
