@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from botocore.session import get_session
 
 from emr_pipelines import CommandJob
-from emr_pipelines.errors import ComputeError
-from emr_pipelines.targets import ec2, target_for
+from emr_pipelines.errors import ComputeError, ComputeUnavailableError
+from emr_pipelines.targets import ec2, once, target_for
 from emr_pipelines.targets.base import Compute
-from tests.conformance.cases import ENGINES, RunOwnedCases
+from tests.conformance.cases import ENGINES, RunOwnedCases, key
 from tests.conformance.endpoints import ENVIRONMENT, LocalService, make_buckets
 from tests.support.endpoint import running_endpoint
 
@@ -84,3 +86,43 @@ class TestEc2(RunOwnedCases):
         target = target_for(PROFILE.model_copy(update={"release": "seven"}), endpoint.clients)
         with pytest.raises(ComputeError, match=r"(?s)profile 'ec2' got no cluster\. Nothing runs"):
             target.acquire(lease, ENGINES)
+
+    def test_a_listing_that_fails_after_the_cluster_was_made_says_that_one_may_run(self, endpoint, lease):
+        hasty = replace(endpoint, attempts=1)
+        clients = hasty.clients
+        clients.once("emr").meta.events.register(
+            "after-call.emr.RunJobFlow", lambda **_: hasty.arm(fault="error", operation="ListClusters")
+        )
+        target = target_for(PROFILE, clients)
+        said = r"the clusters of profile 'ec2' could not be listed\. A cluster may run and cost: a retry adopts it"
+        with pytest.raises(ComputeUnavailableError, match=said):
+            target.acquire(lease, ENGINES)
+        (left,) = target.lookup(lease)
+        assert target.acquire(lease, ENGINES) == left
+        target.release(left)
+
+    def test_a_step_whose_listing_lags_behind_is_the_one_that_was_answered(self, endpoint, lease, compute, endless):
+        clients = endpoint.clients
+        clients.repeating("emr").meta.events.register(
+            "after-call.emr.ListSteps", lambda parsed, **_: parsed["Steps"].clear(), "stale"
+        )
+        run = target_for(PROFILE, clients).submit(compute, endless, {}, key(lease))
+        clients.repeating("emr").meta.events.unregister("after-call.emr.ListSteps", unique_id="stale")
+        assert target_for(PROFILE, clients).find(compute, key(lease)).id == run.id
+
+    def test_a_step_that_nobody_knows_to_have_been_added_is_said_to_be_so(
+        self, endpoint, lease, compute, endless, monkeypatch
+    ):
+        monkeypatch.setattr(once, "_GIVE_UP", 0.0)
+        target = target_for(PROFILE, replace(endpoint, attempts=1).clients)
+        endpoint.lose_answer("submit")
+        endpoint.arm(fault="error", operation="ListSteps")
+        with pytest.raises(ComputeError, match=rf"cluster {compute.id} may have got the step\. A retry finds it"):
+            target.submit(compute, endless, {}, key(lease))
+        assert [run.id for run in target.active(compute, lease)] == [target.find(compute, key(lease)).id]
+
+    def test_a_step_to_a_service_that_cannot_be_reached_is_refused_in_words(self, lease, compute, endless, monkeypatch):
+        monkeypatch.setattr(once, "_GIVE_UP", 0.0)
+        nowhere = LocalService("http://127.0.0.1:9", "elasticmapreduce", OPERATIONS, attempts=1)
+        with pytest.raises(ComputeUnavailableError, match=rf"region right.*cluster {compute.id}"):
+            target_for(PROFILE, nowhere.clients).submit(compute, endless, {}, key(lease))

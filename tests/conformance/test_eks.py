@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -174,8 +175,9 @@ class TestEks(ProfileOwnedCases):
         target.release(compute)
         assert [ended(target, compute, run.id).state for run in runs] == [RunState.CANCELLED] * 2
 
-    def test_a_start_that_was_never_answered_may_have_happened(self, service, compute, lease, target, code, endless):
-        service.arm(fault="lose_answer", operation="StartJobRun", count=service.attempts)
+    def test_a_start_that_was_never_answered_may_have_happened(self, service, compute, lease, profile, code, endless):
+        target = target_for(profile, replace(service, attempts=1).clients)
+        service.lose_answer("submit")
         with pytest.raises(ComputeError, match=f"{compute.id} may have started the job run. A retry finds it"):
             target.submit(compute, endless, code, key(lease))
         assert target.find(compute, key(lease)) is not None

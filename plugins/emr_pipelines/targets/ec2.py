@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from emr_pipelines.errors import ComputeReleasedError
+from emr_pipelines.errors import ComputeError, ComputeReleasedError, JobCapacityError
 from emr_pipelines.jobs import CommandJob, Engine, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key, Lease, lease_in, prefix_of
 from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Owned, Usage
@@ -23,7 +24,7 @@ from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.job_runs import settings, spark_options
 from emr_pipelines.targets.once import send_once
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG
-from emr_pipelines.targets.refusals import REFUSALS, refused
+from emr_pipelines.targets.refusals import REFUSALS, did_nothing, job_refused, refused
 from emr_pipelines.targets.s3_logs import log_tails
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
@@ -61,6 +62,7 @@ _FAULTS = {
 }
 _CAPACITY_CODE = re.compile(r"CAPACITY|SPOT|INSUFFICIENT|LIMIT_EXCEEDED")
 _STREAMS = ("stdout", "stderr", "controller")
+_MAY_RUN = "A cluster may run and cost: a retry adopts it, release ends it."
 
 
 class Ec2:
@@ -92,7 +94,8 @@ class Ec2:
                 made = self._create(lease, engines)
                 clusters = self.lookup(lease) or [made]
         except REFUSALS as error:
-            raise refused(error, f"profile {self._profile.name!r} got no cluster", "Nothing runs.") from error
+            what = f"the clusters of profile {self._profile.name!r} could not be listed"
+            raise refused(error, what, _MAY_RUN) from error
         for twin in clusters[1:]:
             self.release(twin)
         return clusters[0]
@@ -141,18 +144,13 @@ class Ec2:
             return next((run.id for run in self._steps_named(compute, key)), None)
 
         try:
-            send_once(send, find)
-        except ClientError as error:
-            state = self.state(compute)
-            if state.phase is Phase.ENDED:
-                raise ComputeReleasedError(
-                    f"Cluster {compute.id} takes no more steps: it is {state.reason}. This step was not started. "
-                    "Clear the task again with 'Only failed' off, so that compute is acquired anew."
-                ) from error
-            raise refused(
-                error, f"cluster {compute.id} refused the step", f"Cluster {compute.id} still runs."
-            ) from error
-        kept, *twins = self._steps_named(compute, key)
+            added = send_once(send, find)
+        except REFUSALS as error:
+            raise self._refusal(compute, error) from error
+        # The listing may lag behind the answer.
+        kept, *twins = self._steps_named(compute, key) or [
+            JobRun(added, key.name, JobState(RunState.PENDING, "PENDING"))
+        ]
         for twin in twins:
             if not twin.state.state.ended:
                 self.cancel(compute, twin.id)
@@ -230,10 +228,30 @@ class Ec2:
 
     def _create(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
         request = self._profile.request(lease, engines)
-        made = send_once(
-            lambda: str(self._clients.once("emr").run_job_flow(**request)["JobFlowId"]), lambda: self._oldest(lease)
-        )
+        try:
+            made = send_once(
+                lambda: str(self._clients.once("emr").run_job_flow(**request)["JobFlowId"]), lambda: self._oldest(lease)
+            )
+        except REFUSALS as error:
+            still = "Nothing runs." if did_nothing(error, "RunJobFlow") else _MAY_RUN
+            raise refused(error, f"profile {self._profile.name!r} got no cluster", still) from error
         return self._compute(made, lease.id)
+
+    def _refusal(self, compute: Compute, error: ClientError | BotoCoreError) -> ComputeError | JobCapacityError:
+        """Say why a step was not added, or that nobody knows whether it was."""
+        with suppress(*REFUSALS):
+            state = self.state(compute)
+            if state.phase is Phase.ENDED:
+                return ComputeReleasedError(
+                    f"Cluster {compute.id} takes no more steps: it is {state.reason}. This step was not started. "
+                    "Clear the task again with 'Only failed' off, so that compute is acquired anew."
+                )
+        if did_nothing(error, "AddJobFlowSteps"):
+            what, still = f"cluster {compute.id} refused the step", f"Cluster {compute.id} still runs."
+        else:
+            what = f"cluster {compute.id} may have got the step"
+            still = f"A retry finds it. Cluster {compute.id} runs until its release."
+        return job_refused(error, what, still)
 
     def _oldest(self, lease: Lease) -> str | None:
         return next((compute.id for compute in self.lookup(lease)), None)
