@@ -96,6 +96,18 @@ def test_a_kept_application_that_is_stopping_by_hand_is_not_started_behind_that_
         assert state_of(service, compute) == "STOPPED"
 
 
+def test_job_runs_of_weeks_ago_are_not_looked_through(service):
+    target = target_for(ENVIRONMENT.profile("serverless"), service.clients)
+    compute = target.acquire(LEASE, ENGINES)
+    run = target.submit(
+        compute, SparkJob(script="jobs/any.py", args=("succeed",)), CODE, key(LEASE)
+    )  # by its clock, years ago
+    assert target.find(compute, key(LEASE)) is None
+    again = target.submit(compute, SparkJob(script="jobs/any.py", args=("succeed",)), CODE, key(LEASE))
+    assert again.id == run.id
+    target.release(compute)
+
+
 def state_of(service, compute):
     client = service.clients.repeating("emr-serverless")
     return client.get_application(applicationId=compute.id)["application"]["state"]

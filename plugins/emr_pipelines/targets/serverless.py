@@ -8,6 +8,7 @@ reference; states: https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGui
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from typing import Any
 
@@ -20,12 +21,15 @@ from emr_pipelines.targets import job_runs
 from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Owned, Usage
 from emr_pipelines.targets.consoles import console_of, spark_ui_of
 from emr_pipelines.targets.profile import LEASE_TAG, PROFILE_TAG
-from emr_pipelines.targets.refusals import REFUSALS, code_of, is_unknown, job_refused, refused
+from emr_pipelines.targets.refusals import REFUSALS, code_of, did_nothing, is_unknown, job_refused, refused
 from emr_pipelines.targets.s3_logs import folders_of_logs, log_tails
 from emr_pipelines.targets.serverless_applications import Applications
 from emr_pipelines.targets.serverless_jobs import job_state, run_request
 from emr_pipelines.targets.serverless_profile import ENGINES, ServerlessProfile
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
+
+_SEARCHED = timedelta(days=7)
+"""How far back a job run is looked for by its key: an application that is kept has those of all runs."""
 
 _STREAMS = ("stdout", "stderr")
 _WORKERS: dict[Engine, str] = {"spark": "SPARK_DRIVER", "hive": "HIVE_DRIVER"}
@@ -110,14 +114,18 @@ class Serverless:
         except REFUSALS as error:
             if code_of(error) == "ConflictException" and (known := self.find(compute, key)):
                 return known  # its request was another one, from before the profile changed
-            what = f"application {application} refused the job run"
-            raise job_refused(error, what, "It still runs, and stops by itself when idle.") from error
+            what, still = f"application {application} refused the job run", "Nothing runs for this task."
+            if not did_nothing(error, "StartJobRun"):
+                what = f"application {application} may have started the job run"
+                still = "A retry finds it, release cancels it."
+            raise job_refused(error, what, still) from error
         return JobRun(f"{application}/{run}", key.name, JobState(RunState.PENDING, "SUBMITTED"))
 
     def find(self, compute: Compute, key: Key) -> JobRun | None:
-        """Find the job run named after the key."""
+        """Find the job run named after the key, of the last week; an older one its client token still tells."""
+        since = datetime.now(UTC) - _SEARCHED
         for application in compute.parts.values():
-            for page in self._pages(application):
+            for page in self._pages(application, createdAtAfter=since):
                 for run in page:
                     if run.name == key.name:
                         return run
@@ -237,9 +245,9 @@ class Serverless:
         application = run.partition("/")[0]
         return next((engine for engine in ENGINES if compute.parts.get(engine) == application), "spark")
 
-    def _pages(self, application: str) -> Iterator[list[JobRun]]:
+    def _pages(self, application: str, **filters: Any) -> Iterator[list[JobRun]]:
         pages = self._client.get_paginator("list_job_runs").paginate(
-            applicationId=application, PaginationConfig={"PageSize": 50}
+            applicationId=application, PaginationConfig={"PageSize": 50}, **filters
         )
         try:
             for page in pages:
