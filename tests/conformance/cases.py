@@ -344,6 +344,11 @@ class RunOwnedCases(TargetCases):
             got.append(compute.id)
         assert len(set(got)) == 10
 
+    def test_after_releases_too_all_who_acquire_at_the_same_moment_get_the_same(self, target, lease):
+        for _ in range(2):
+            target.release(target.acquire(lease, ENGINES))
+        self.test_of_several_who_acquire_at_the_same_moment_all_get_the_same(target, lease)
+
     def test_a_job_run_on_released_compute_has_ended_without_success(self, target, code, lease, endless):
         compute = target.acquire(lease, ENGINES)
         assert settled(target, compute).phase is Phase.READY
