@@ -122,7 +122,7 @@ class Target(Protocol):
         """Say how compute stands."""
 
     def submit(self, compute: Compute, job: Job, code: Mapping[str, str], key: Key) -> JobRun:
-        """Start a job run under ``key``, once; ``code`` says where in S3 each of the job's files lies. Raises ``ComputeError``."""
+        """Start a job run under ``key``, once; ``code`` says where in S3 its files lie. Raises ``ComputeError``, ``JobCapacityError``."""
 
     def find(self, compute: Compute, key: Key) -> JobRun | None:
         """Find the oldest job run under a key, in whatever state."""
