@@ -138,9 +138,9 @@ class RoomTrigger(_Waiting):
 
 
 def leases_in(owned: Iterable[Owned], profile: str) -> list[str]:
-    """List the leases that hold compute of a profile, the oldest first."""
-    held = (one.compute for one in owned if one.compute.owner == "run" and one.compute.profile == profile)
-    return list(dict.fromkeys(compute.lease for compute in held))
+    """List the leases that hold compute of a profile, the oldest first; what is asleep takes no room."""
+    held = (one.compute for one in owned if not one.asleep and one.compute.owner == "run")
+    return list(dict.fromkeys(compute.lease for compute in held if compute.profile == profile))
 
 
 class JobRunTrigger(_Waiting):

@@ -11,6 +11,7 @@ from emr_pipelines.errors import ComputeError
 from emr_pipelines.keys import Lease
 from emr_pipelines.targets import target_for
 from emr_pipelines.targets.states import Phase, RunState
+from emr_pipelines.watching import leases_in
 from local_emr.endpoint import running
 from tests.conformance.cases import ENGINES, another_run, ended, key, settled, until
 from tests.conformance.endpoints import ENVIRONMENT, LocalService, scripted_endpoint
@@ -65,8 +66,11 @@ def test_an_application_that_is_idle_and_may_be_needed_is_left_to_its_run_and_to
     run = target.submit(compute, SparkJob(script="jobs/any.py", args=("succeed",)), CODE, key(another_run(LEASE)))
     assert ended(target, compute, run.id).state is RunState.SUCCEEDED
     wait_until_idle(service, compute.id, clock)
-    owned = [one.compute for one in other.owned(LEASE.deployment) if one.compute.owner == "run"]
-    assert [one.id for one in owned] == [compute.id]
+    owned = [one for one in other.owned(LEASE.deployment) if one.compute.owner == "run"]
+    assert [(one.compute.id, one.asleep) for one in owned] == [(compute.id, True)]
+    assert leases_in(owned, "serverless") == []
+    assert target.acquire(another_run(LEASE), ENGINES) == compute
+    assert leases_in(other.owned(LEASE.deployment), "serverless") == [another_run(LEASE).id]
     target.release(compute)
 
 

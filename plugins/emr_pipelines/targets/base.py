@@ -57,6 +57,7 @@ class Owned:
     compute: Compute
     tags: Mapping[str, str]
     created: float
+    asleep: bool = False  # stopped for being idle: it takes no room
 
 
 @dataclass(frozen=True)

@@ -82,10 +82,12 @@ class Serverless:
         owned: dict[tuple[str, str], Owned] = {}
         for application, tags in self._applications.owned(deployment):
             profile, lease = tags.get(PROFILE_TAG, self._profile.name), tags.get(LEASE_TAG, "")
-            others = owned[profile, lease].compute.parts if (profile, lease) in owned else {}
+            other = owned.get((profile, lease))
+            others = other.compute.parts if other else {}
+            asleep = application["state"] == "STOPPED" and (other is None or other.asleep)
             ids = _in_order({application["type"].lower(): application["id"], **others})
             compute = Compute("serverless", profile, "+".join(ids.values()), lease, "run" if lease else "profile", ids)
-            owned[profile, lease] = Owned(compute, tags, application["createdAt"].timestamp())
+            owned[profile, lease] = Owned(compute, tags, application["createdAt"].timestamp(), asleep)
         kept = [one.compute for one in owned.values() if one.compute.owner == "profile"]
         return [*owned.values(), *(at_work for compute in kept for at_work in self._at_work(compute, deployment))]
 
