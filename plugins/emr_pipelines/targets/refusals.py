@@ -15,9 +15,6 @@ from botocore.exceptions import (
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError, JobCapacityError
 from emr_pipelines.targets.once import Effect, effect_of
 
-SHORTAGE = re.compile(r"LimitExceeded|limit exceeded|quota|capacity", re.IGNORECASE)
-"""Words with which the details of a state, which no person's mistake puts there, say that there is not enough of something."""
-
 _SHORTAGE_CODE = re.compile(r"ServiceQuotaExceeded|LimitExceeded|Insufficient\w*Capacity")
 """Codes with which AWS says that there is not enough of something; EC2's are those of EMR too."""
 
