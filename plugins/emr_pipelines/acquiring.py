@@ -11,12 +11,11 @@ from airflow.sdk import BaseOperator
 
 from emr_pipelines.artifacts import pin
 from emr_pipelines.choosing import Choice, override, said_of, why
-from emr_pipelines.clients import clients_for
+from emr_pipelines.clients import s3_of_profile, target_of_profile
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError
 from emr_pipelines.links import ACQUIRE_LINKS, show_links, xcom_page
 from emr_pipelines.membership import Run
 from emr_pipelines.operators import engines_needed
-from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Compute, Target
 from emr_pipelines.targets.profile import Profile
 from emr_pipelines.targets.states import ComputeState, Fault, Phase
@@ -246,7 +245,7 @@ class AcquireOperator(BaseOperator):
 
 def _target(run: Run, name: str) -> tuple[Target, Profile]:
     profile = override(run.environment.profile(name), run.choice.overrides)
-    return target_for(profile, clients_for(profile.connection, profile.region)), profile
+    return target_of_profile(profile), profile
 
 
 def _tasks_of(run: Run) -> list[Any]:
@@ -256,6 +255,5 @@ def _tasks_of(run: Run) -> list[Any]:
 
 
 def _pin(run: Run, profile: Profile, work: Iterable[Any]) -> dict[str, str]:
-    s3 = clients_for(profile.connection, profile.region).repeating("s3")
     artifacts = [task.artifact(path) for task in work for path in task.code_paths()]
-    return pin(s3, run.environment.buckets.artifacts, artifacts)
+    return pin(s3_of_profile(profile), run.environment.buckets.artifacts, artifacts)

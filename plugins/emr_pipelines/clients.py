@@ -6,7 +6,9 @@ import threading
 from functools import lru_cache
 from typing import Any
 
-from emr_pipelines.targets.base import Clients
+from emr_pipelines.targets import target_for
+from emr_pipelines.targets.base import Clients, Target
+from emr_pipelines.targets.profile import Profile
 
 
 @lru_cache(maxsize=32)
@@ -38,3 +40,13 @@ def clients_for(connection: str | None, region: str) -> Clients:
         repeating=factory({"mode": "adaptive", "total_max_attempts": 10}),
         once=factory({"total_max_attempts": 1}),
     )
+
+
+def target_of_profile(profile: Profile) -> Target:
+    """Build the target that a profile configures, with the clients of its connection and region."""
+    return target_for(profile, clients_for(profile.connection, profile.region))
+
+
+def s3_of_profile(profile: Profile) -> Any:
+    """Return the S3 client of a profile's connection and region."""
+    return clients_for(profile.connection, profile.region).repeating("s3")

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from emr_pipelines import failures, quality
 from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
-from emr_pipelines.clients import clients_for
+from emr_pipelines.clients import s3_of_profile
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
 from emr_pipelines.hints import hint_for
 from emr_pipelines.jobs import Engine, Job, SparkJob, job_from
@@ -224,9 +224,7 @@ class EmrJobOperator(BaseOperator):
         if not missing:
             return {}
         profile = run.environment.profile(compute.profile)
-        return pin(
-            clients_for(profile.connection, profile.region).repeating("s3"), run.environment.buckets.artifacts, missing
-        )
+        return pin(s3_of_profile(profile), run.environment.buckets.artifacts, missing)
 
     def _ended(self, context: Context, compute: Compute, job_run: str, state: JobState) -> Any:
         self._running = None
@@ -306,12 +304,7 @@ class QualityCheckOperator(EmrJobOperator):
         address = self._result_address(run, self._key(run, record))
         bucket, _, key = address.removeprefix("s3://").partition("/")
         profile = run.environment.profile(compute.profile)
-        body = (
-            clients_for(profile.connection, profile.region)
-            .repeating("s3")
-            .get_object(Bucket=bucket, Key=key)["Body"]
-            .read()
-        )
+        body = s3_of_profile(profile).get_object(Bucket=bucket, Key=key)["Body"].read()
         result = quality.parse_results(body.decode())
         for line in quality.format_table(result).splitlines():
             self.log.info("%s", line)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-from emr_pipelines.clients import clients_for
+from emr_pipelines.clients import target_of_profile
 from emr_pipelines.environments import Environment, Reaping, current_environment
 from emr_pipelines.errors import ComputeError
 from emr_pipelines.keys import Lease
 from emr_pipelines.links import REAPER_LINKS, show_links, xcom_page
 from emr_pipelines.releasing import end
-from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Owned, Target
 from emr_pipelines.targets.profile import Profile
 
@@ -165,7 +164,7 @@ def _found(environment: Environment, troubles: list[str]) -> Iterator[tuple[Prof
     seen: set[tuple[str, ...]] = set()
     for place in places_of(environment):
         try:
-            target = target_for(place, clients_for(place.connection, place.region))
+            target = target_of_profile(place)
             listed = target.owned(environment.deployment)
         except Exception as error:  # noqa: BLE001  # every account gets its turn
             troubles.append(f"{_where(place)} could not be asked: {error}")

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from emr_pipelines.clients import clients_for
+from emr_pipelines.clients import target_of_profile
 from emr_pipelines.environments import Environment, current_environment
 from emr_pipelines.errors import ComputeError, JobError
 from emr_pipelines.keys import Lease
 from emr_pipelines.membership import Membership, Run
-from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Compute, Target
 from emr_pipelines.targets.states import Phase
 from emr_pipelines.watching import wait_briefly
@@ -45,8 +44,7 @@ def release_lease(environment: Environment, lease: Lease, profiles: Iterable[str
     troubles: list[str] = []
     for profile in profiles:
         try:
-            settings = environment.profile(profile)
-            target = target_for(settings, clients_for(settings.connection, settings.region))
+            target = target_of_profile(environment.profile(profile))
             ended += [compute.id for compute in target.lookup(lease) if end(target, lease, compute)]
         except Exception as error:  # noqa: BLE001  # every profile gets its turn, then all troubles are raised together
             troubles.append(f"{error} (profile {profile!r})")

@@ -12,9 +12,8 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from emr_pipelines.choosing import override
-from emr_pipelines.clients import clients_for
+from emr_pipelines.clients import target_of_profile
 from emr_pipelines.environments import current_environment
-from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Compute, Owned, Target
 from emr_pipelines.targets.once import Effect, effect_of
 from emr_pipelines.targets.states import JobState, Phase
@@ -53,7 +52,7 @@ def wait_briefly(look: Callable[[], _Seen], done: Callable[[_Seen], bool], patie
 def target_of(compute: Compute) -> Target:
     """Build the target that speaks for compute, from the profile that it was acquired with."""
     profile = override(current_environment().profile(compute.profile), compute.overrides)
-    return target_for(profile, clients_for(profile.connection, profile.region))
+    return target_of_profile(profile)
 
 
 def job_state_of(compute: Compute, run: str) -> JobState:
@@ -132,7 +131,7 @@ class RoomTrigger(_Waiting):
     def look(self) -> dict[str, Any] | None:
         """Count the runs; a profile that has lost its ``max_concurrent`` since has room."""
         profile = current_environment().profile(self.profile)
-        target = target_for(profile, clients_for(profile.connection, profile.region))
+        target = target_of_profile(profile)
         holders = leases_in(target.owned(self.deployment), self.profile)
         return {"room": True} if len(holders) < (profile.max_concurrent or len(holders) + 1) else None
 

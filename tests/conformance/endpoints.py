@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pytest
 from botocore.config import Config
 
+from emr_pipelines import SparkJob
 from emr_pipelines.environments import read_environment
 from emr_pipelines.targets.base import Clients
 from local_emr.endpoint import running
@@ -92,6 +94,28 @@ class LocalService:
 
     def _note(self, model: Any, **_: Any) -> None:
         self.calls.append(model.name)
+
+
+class ScriptedJobs:
+    """Spark jobs that end as their argument says: the control plane is what is tested."""
+
+    said = "stderr of fail"
+
+    @pytest.fixture
+    def code(self):
+        return {"jobs/any.py": "s3://local-artifacts/any.py"}
+
+    @pytest.fixture
+    def quick(self):
+        return SparkJob(script="jobs/any.py", args=("succeed",))
+
+    @pytest.fixture
+    def failing(self):
+        return SparkJob(script="jobs/any.py", args=("fail",))
+
+    @pytest.fixture
+    def endless(self):
+        return SparkJob(script="jobs/any.py", args=("hold",))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Compute
 from emr_pipelines.targets.states import Fault, Phase, RunState
 from tests.conformance.cases import ENGINES, ProfileOwnedCases, ended, key, until
-from tests.conformance.endpoints import ENVIRONMENT, LocalService, make_buckets, scripted_endpoint
+from tests.conformance.endpoints import ENVIRONMENT, LocalService, ScriptedJobs, make_buckets, scripted_endpoint
 from tests.support.endpoint import running_endpoint
 
 PROFILE = ENVIRONMENT.profile("eks")
@@ -30,8 +30,7 @@ def url(tmp_path_factory):
         yield url
 
 
-class TestEks(ProfileOwnedCases):
-    said = "stderr of fail"
+class TestEks(ScriptedJobs, ProfileOwnedCases):
     many = 110
     polls_of_many = 2  # a page of ListJobRuns holds 100
 
@@ -53,22 +52,6 @@ class TestEks(ProfileOwnedCases):
     @pytest.fixture
     def target(self, service, profile):
         return target_for(profile, service.clients)
-
-    @pytest.fixture
-    def code(self):
-        return {"jobs/any.py": "s3://local-artifacts/any.py"}
-
-    @pytest.fixture
-    def quick(self):
-        return SparkJob(script="jobs/any.py", args=("succeed",))
-
-    @pytest.fixture
-    def failing(self):
-        return SparkJob(script="jobs/any.py", args=("fail",))
-
-    @pytest.fixture
-    def endless(self):
-        return SparkJob(script="jobs/any.py", args=("hold",))
 
     @pytest.fixture
     def unknown(self):

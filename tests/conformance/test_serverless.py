@@ -21,7 +21,7 @@ from emr_pipelines.targets.serverless_profile import ENGINES as BOTH
 from emr_pipelines.targets.serverless_profile import Capacity
 from emr_pipelines.targets.states import Fault, Phase, RunState
 from tests.conformance.cases import ENGINES, ProfileOwnedCases, RunOwnedCases, another_run, key, settled, until
-from tests.conformance.endpoints import ENVIRONMENT, LocalService, make_buckets, scripted_endpoint
+from tests.conformance.endpoints import ENVIRONMENT, LocalService, ScriptedJobs, make_buckets, scripted_endpoint
 from tests.support.endpoint import running_endpoint
 
 PROFILE = ENVIRONMENT.profile("serverless")
@@ -39,10 +39,9 @@ def url(tmp_path_factory):
         yield url
 
 
-class Scripted:
-    """Job runs that end as their argument says: the control plane is what is tested."""
+class Scripted(ScriptedJobs):
+    """What both owners of applications have in common."""
 
-    said = "stderr of fail"
     many = 60
     polls_of_many = 2  # a page of ListJobRuns holds 50
     end: str
@@ -52,22 +51,6 @@ class Scripted:
         service = service_of(url, self.end)
         yield service
         service.forget_faults()
-
-    @pytest.fixture
-    def code(self):
-        return {"jobs/any.py": "s3://local-artifacts/any.py"}
-
-    @pytest.fixture
-    def quick(self):
-        return SparkJob(script="jobs/any.py", args=("succeed",))
-
-    @pytest.fixture
-    def failing(self):
-        return SparkJob(script="jobs/any.py", args=("fail",))
-
-    @pytest.fixture
-    def endless(self):
-        return SparkJob(script="jobs/any.py", args=("hold",))
 
     @pytest.fixture
     def unknown_run(self):

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 
-from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, acquiring, watching
+from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, acquiring, clients
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError
 from emr_pipelines.keys import Key, Lease
 from emr_pipelines.targets import REGISTRY, target_for
@@ -94,8 +94,7 @@ def world(tmp_path, monkeypatch):
     ):
         EmrJobOperator(task_id="job", job=SparkJob(script="s3://a-artifacts/a.py"))
     made = World(dag)
-    monkeypatch.setattr(acquiring, "clients_for", made.clients)
-    monkeypatch.setattr(watching, "clients_for", made.clients)
+    monkeypatch.setattr(clients, "clients_for", made.clients)
     monkeypatch.setattr(acquiring, "pin", lambda *_: {})
     return made
 

@@ -9,7 +9,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emr_pipelines import EmrReaperOperator, reaping
+from emr_pipelines import EmrReaperOperator, clients, reaping
 from emr_pipelines.environments import Reaping, read_environment
 from emr_pipelines.errors import ComputeError
 from emr_pipelines.keys import Lease
@@ -48,7 +48,7 @@ def clouds(monkeypatch):
     def clients_for(connection, region):
         return Clients(repeating=lambda _: clouds[connection, region], once=lambda _: clouds[connection, region])
 
-    monkeypatch.setattr(reaping, "clients_for", clients_for)
+    monkeypatch.setattr(clients, "clients_for", clients_for)
     return clouds
 
 
