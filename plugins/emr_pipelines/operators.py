@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from pydantic import BaseModel
 
 from emr_pipelines import failures, quality
 from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
 from emr_pipelines.clients import s3_of_profile
+from emr_pipelines.endings import is_unwanted
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
 from emr_pipelines.hints import hint_for
 from emr_pipelines.jobs import Engine, Job, SparkJob, job_from
@@ -71,6 +72,8 @@ class EmrJobOperator(BaseOperator):
         self.job: dict[str, Any] = specification.model_dump(mode="json")
         self._running: tuple[Compute, str] | None = None
         self._claimed: tuple[Compute, Key] | None = None
+        self._task_instance: Any = None
+        self._unwanted = False
 
     def code_paths(self) -> list[str]:
         """List what the job needs in S3 and the DAG names by a path below ``include/``."""
@@ -82,6 +85,15 @@ class EmrJobOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Start the job run, or adopt the one that an earlier execution started, and wait for its end."""
+        try:
+            return self._run(context)
+        except AirflowTaskTimeout:
+            if running := self._running or self._submitted_just_now():
+                self._cancelled(*running)
+            raise
+
+    def _run(self, context: Context) -> Any:
+        self._task_instance = context["ti"]
         run = Run.of(context)
         try:
             compute, job_run, submitted_at = self._start(run)
@@ -103,10 +115,11 @@ class EmrJobOperator(BaseOperator):
 
     def resume(self, context: Context, event: dict[str, Any], compute: dict[str, str], job_run: str) -> Any:
         """Go on after a deferred wait."""
+        self._task_instance = context["ti"]
         where = Compute.from_json(compute)
         self._running = (where, job_run)
         if event.get("deadline"):
-            target_of(where).cancel(where, job_run)
+            self._cancelled(where, job_run)
             raise JobDeadlineError(
                 f"Job run {job_run} ran longer than this task's execution_timeout of {self.execution_timeout} and was cancelled.\n"
                 f"{_still(where, target_of(where).state(where))} {self._retry(context)}"
@@ -118,7 +131,14 @@ class EmrJobOperator(BaseOperator):
         return self._ended(context, where, job_run, job_state_of(where, job_run))
 
     def on_kill(self) -> None:
-        """Cancel the job run: whoever ends the task means the job."""
+        """Cancel the job run when somebody ended the task; leave it to the process that Airflow goes on with, which adopts it."""
+        self._unwanted = is_unwanted(self._task_instance)
+        if self._unwanted:
+            self._cancel_job_run()
+        else:
+            self.log.warning("Airflow ends this process and not the task: its job run is left to the one that follows")
+
+    def _cancel_job_run(self) -> None:
         running = self._running or self._submitted_just_now()
         if running:
             compute, job_run = running
@@ -166,6 +186,10 @@ class EmrJobOperator(BaseOperator):
         record = record.on(compute.to_json(), time.time())
         store.set(_RECORD, record.to_json())
         started = self._submit(run, compute, code, record)
+        self._running = (compute, started.id)
+        if self._unwanted:
+            # The task was ended while the service answered: its handler could not find the job run yet.
+            self._cancel_job_run()
         store.set(_RECORD, record.with_run(started.id).to_json())
         self.log.info("Started job run %s (%s) on %s", started.id, started.name, compute.id)
         return compute, started.id, record.written_at
@@ -175,6 +199,8 @@ class EmrJobOperator(BaseOperator):
         job = self.prepare(run, code, key)
         # What a mapped task runs may be known only now.
         check_engine(job, self.task_id, run.environment.profile(compute.profile))
+        if self._unwanted:
+            raise AirflowFailException("This task was ended before its job run was submitted. Nothing was started.")
         self._claimed = (compute, key)
         addresses = {path: code.get(path, path) for path in job.code()}
         return target_of(compute).submit(compute, job, addresses, key)
@@ -208,15 +234,18 @@ class EmrJobOperator(BaseOperator):
         """End what an older generation left alive before the next one starts."""
         if record is None or existing is None or standing is not Standing.LIVE:
             return
-        compute = Compute.from_json(record.compute)
         self.log.info("Cancelling job run %s of generation %s", existing, record.generation)
-        target_of(compute).cancel(compute, existing)
-        state = wait_briefly(lambda: job_state_of(compute, existing), lambda state: state.state.ended, _CANCEL_SECONDS)
+        state = self._cancelled(Compute.from_json(record.compute), existing)
         if not state.state.ended:
             raise JobError(
                 f"Job run {existing} of an earlier execution is still {state.state} {_CANCEL_SECONDS:.0f} s after it was cancelled. "
                 "It costs; a retry waits for it again."
             )
+
+    def _cancelled(self, compute: Compute, job_run: str) -> JobState:
+        """Cancel a job run and wait for its end: what is only being cancelled is live, and a retry would adopt it."""
+        target_of(compute).cancel(compute, job_run)
+        return wait_briefly(lambda: job_state_of(compute, job_run), lambda state: state.state.ended, _CANCEL_SECONDS)
 
     def _pin_missing(self, run: Run, compute: Compute, code: Mapping[str, str]) -> dict[str, str]:
         """Upload what acquire could not know of: the code of a mapped task."""

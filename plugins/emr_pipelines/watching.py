@@ -8,11 +8,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, TypeVar
 
-from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from emr_pipelines.choosing import override
 from emr_pipelines.clients import target_of_profile
+from emr_pipelines.endings import states_of
 from emr_pipelines.environments import current_environment
 from emr_pipelines.targets.base import Compute, Owned, Target
 from emr_pipelines.targets.once import Effect, effect_of
@@ -177,13 +177,7 @@ class JobRunTrigger(_Waiting):
         self.log.info("Cancelled job run %s", self.job_run)
 
     def _still_deferred(self) -> bool:
-        ti = self.task_instance
-        if ti is None:
-            return False
-        states = RuntimeTaskInstance.get_task_states(
-            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-        )
-        return "deferred" in (states.get(ti.run_id) or {}).values()
+        return self.task_instance is not None and "deferred" in states_of(self.task_instance)
 
 
 _cancelling: set[asyncio.Task[None]] = set()

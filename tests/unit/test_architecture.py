@@ -18,7 +18,7 @@ FLOORS = [
     {"documents", "quality"},
     {"environments"},
     {"choosing"},
-    {"artifacts", "clients", "membership", "links"},
+    {"artifacts", "clients", "membership", "links", "endings"},
     {"watching"},
     {"operators", "acquiring", "releasing", "reaping"},
     {"pipeline"},
