@@ -56,10 +56,9 @@ def prose(text: str | None) -> str:
 
 def decisions() -> str:
     """Ask ``decide`` for every situation and standing."""
-    standings = [Standing.ABSENT, Standing.LIVE, Standing.SUCCEEDED, Standing.ENDED]
-    heads = ["what this execution finds", *(f"job run {standing}" for standing in standings)]
-    found = {(name, one): decide(*SITUATIONS[name], one) for name, one in product(SITUATIONS, standings)}
-    rows = [[name, *(f"**{found[name, one].action}**" for one in standings)] for name in SITUATIONS]
+    heads = ["what this execution finds", *(f"job run {standing}" for standing in Standing)]
+    found = {(name, one): decide(*SITUATIONS[name], one) for name, one in product(SITUATIONS, Standing)}
+    rows = [[name, *(f"**{found[name, one].action}**" for one in Standing)] for name in SITUATIONS]
     reasons = sorted({(one.action, one.reason) for one in found.values()})
     says = "\n".join(f"- {operators._SAID[action]}: {reason}" for action, reason in reasons)  # noqa: SLF001  # the words
     return f"{table(heads, rows)}\n\nThe reasons, as the task's log gives them:\n\n{says}"

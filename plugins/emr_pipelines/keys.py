@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -118,10 +118,10 @@ class Record:
     """What a task remembers of its job run, in Airflow's task state store: it survives retries and clears."""
 
     nonce: str
-    generation: int
-    max_tries: int
-    clear_number: int
-    fingerprint: str
+    generation: int = 0
+    max_tries: int = -1
+    clear_number: int = -1
+    fingerprint: str = ""
     compute: dict[str, str] = field(default_factory=dict)
     written_at: float = 0.0
     job_run: str | None = None
@@ -132,13 +132,15 @@ class Record:
 
     @classmethod
     def from_json(cls, value: Any) -> Self | None:
-        """Read what the store kept; ``None`` when there is nothing, or nothing that this version wrote."""
-        if not isinstance(value, dict):
+        """Read what the store kept; ``None`` when there is nothing by which a job run could be found.
+
+        What another version of this package wrote is read as far as it goes: its job run must be found, to be adopted or cancelled.
+        What is missing equals no attempt, and so begins a new generation.
+        """
+        kept = value if isinstance(value, dict) else {}
+        if not (isinstance(kept.get("nonce"), str) and isinstance(kept.get("compute"), dict)):
             return None
-        try:
-            return cls(**value)
-        except TypeError:
-            return None
+        return cls(**{one.name: kept[one.name] for one in fields(cls) if one.name in kept})
 
     def on(self, compute: dict[str, str], now: float) -> Record:
         """Return this record as it is to be written before a submit: on which compute, and when (seconds since 1970)."""
@@ -147,6 +149,10 @@ class Record:
     def with_run(self, job_run: str) -> Record:
         """Return this record, knowing the id of its job run."""
         return replace(self, job_run=job_run)
+
+    def adopted(self, job_run: str, attempt: Attempt) -> Record:
+        """Return this record of a job run that an attempt adopts: what was cleared before is done with then."""
+        return replace(self, job_run=job_run, clear_number=attempt.clear_number)
 
 
 @dataclass(frozen=True)
@@ -169,15 +175,22 @@ class Attempt:
 class Standing(StrEnum):
     """How the recorded job run stands, as far as the next step is concerned."""
 
+    UNSEEN = "not seen yet"
+    """The service shows none, and may yet: its listing lags behind."""
     ABSENT = "absent"
     LIVE = "live"
     SUCCEEDED = "succeeded"
     ENDED = "ended"
+    """It failed, or was cancelled."""
+    LOST = "lost"
+    """The service no longer knows it, or its compute ended before it did."""
 
 
 class Action(StrEnum):
     """What to do about a job run."""
 
+    WAIT = "wait"
+    """Look again soon, then decide."""
     SUBMIT = "submit"
     """Submit under the recorded key: nothing was ever started under it."""
     ADOPT = "adopt"
@@ -196,16 +209,20 @@ class Decision:
     reason: str
 
 
-def decide(  # noqa: PLR0911  # a table reads best as its rows
+def decide(  # noqa: C901, PLR0911  # a table reads best as its rows
     record: Record | None, attempt: Attempt, standing: Standing
 ) -> Decision:
     """Decide what this execution of a task does about its job run. Pure: ``docs/how-it-works.md`` holds it as a table."""
     if record is None:
         return Decision(Action.RENEW, "first execution of this task")
+    if standing is Standing.UNSEEN:
+        return Decision(Action.WAIT, "what an earlier execution submitted may not be listed yet")
     if record.max_tries != attempt.max_tries:
         return Decision(Action.RENEW, "the task was cleared")
     if standing is Standing.ENDED:
         return Decision(Action.RENEW, "the earlier job run did not succeed")
+    if standing is Standing.LOST:
+        return Decision(Action.RENEW, "the earlier job run is lost")
     if standing is Standing.ABSENT:
         if record.fingerprint != attempt.fingerprint:
             return Decision(Action.RENEW, "the job changed before anything was started")

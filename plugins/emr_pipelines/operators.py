@@ -39,11 +39,13 @@ _RECORD = "emr_job_run"
 _CHECK = "jobs/quality_check.py"
 
 _SAID = {
+    Action.WAIT: "Looking again",
     Action.SUBMIT: "Submitting under the recorded key",
     Action.ADOPT: "Adopting the live job run",
     Action.RETURN: "Reporting the finished job run",
     Action.RENEW: "Starting a new job run",
 }
+_LOOK_AGAIN_SECONDS = 1.0
 _CANCEL_SECONDS = 180.0
 _LOG_SECONDS = 60.0
 """Seconds that a failing task waits for EMR to deliver logs; EMR may need some minutes, and then the message says where they will lie."""
@@ -175,12 +177,11 @@ class EmrJobOperator(BaseOperator):
             clear_number=getattr(run.context["dag_run"], "clear_number", None) or 0,
             fingerprint=fingerprint({"job": self.job, "code": [code[path] for path in self.code_paths()]}),
         )
-        standing, existing = self._standing(run, record)
-        decision = decide(record, attempt, standing)
-        self.log.info("%s: %s", _SAID[decision.action], decision.reason)
-        if record and existing and decision.action in (Action.ADOPT, Action.RETURN):
+        action, standing, existing = self._decision(run, record, attempt)
+        if record and existing and action in (Action.ADOPT, Action.RETURN):
+            store.set(_RECORD, record.adopted(existing, attempt).to_json())
             return Compute.from_json(record.compute), existing, record.written_at
-        if record is None or decision.action is Action.RENEW:
+        if record is None or action is Action.RENEW:
             self._cancel_older(record, standing, existing)
             record = attempt.record(record.generation + 1 if record else 1)
         record = record.on(compute.to_json(), time.time())
@@ -209,30 +210,38 @@ class EmrJobOperator(BaseOperator):
         ti = run.context["ti"]
         return Key(run.lease, ti.task_id, ti.map_index if ti.map_index is not None else -1, record.nonce)
 
-    def _standing(self, run: Run, record: Record | None) -> tuple[Standing, str | None]:
-        """Ask how the recorded job run stands, and under which id the service knows it."""
+    def _decision(self, run: Run, record: Record | None, attempt: Attempt) -> tuple[Action, Standing, str | None]:
+        """Decide, once the service's answer can be trusted; return the earlier job run's standing and id, too."""
+        begun = time.monotonic()
+        while True:
+            standing, existing = self._standing(run, record, time.monotonic() - begun)
+            decision = decide(record, attempt, standing)
+            self.log.info("%s: %s", _SAID[decision.action], decision.reason)
+            if decision.action is not Action.WAIT:
+                return decision.action, standing, existing
+            time.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _standing(self, run: Run, record: Record | None, looked: float) -> tuple[Standing, str | None]:
+        """Ask how the recorded job run stands, and under which id the service knows it; ``looked`` for so many seconds already."""
         if record is None:
             return Standing.ABSENT, None
-        compute = Compute.from_json(record.compute)
         try:
-            target_of(compute)
-        except ConfigurationError as error:
+            compute = Compute.from_json(record.compute)
+            target = target_of(compute)
+        except (ConfigurationError, TypeError) as error:
             self.log.warning("The earlier job run cannot be asked about, so it counts as ended: %s", error)
             return Standing.ENDED, record.job_run
         if record.job_run:
             return _standing_of(job_state_of(compute, record.job_run)), record.job_run
-        found = self._find_until_lag_passed(compute, self._key(run, record), record.written_at)
-        return (_standing_of(found.state), found.id) if found else (Standing.ABSENT, None)
-
-    def _find_until_lag_passed(self, compute: Compute, key: Key, since: float) -> JobRun | None:
-        target = target_of(compute)
-        while (found := target.find(compute, key)) is None and time.time() - since < LISTING_LAG:
-            time.sleep(1.0)
-        return found
+        if found := target.find(compute, self._key(run, record)):
+            return _standing_of(found.state), found.id
+        # Nobody knows when a process that died had submitted: the lag counts from the first look for it.
+        return (Standing.UNSEEN if looked < LISTING_LAG else Standing.ABSENT), None
 
     def _cancel_older(self, record: Record | None, standing: Standing, existing: str | None) -> None:
         """End what an older generation left alive before the next one starts."""
-        if record is None or existing is None or standing is not Standing.LIVE:
+        # What the service lost may still work: nobody knows.
+        if record is None or existing is None or standing not in (Standing.LIVE, Standing.LOST):
             return
         self.log.info("Cancelling job run %s of generation %s", existing, record.generation)
         state = self._cancelled(Compute.from_json(record.compute), existing)
@@ -435,7 +444,7 @@ def _still(compute: Compute, state: ComputeState) -> str:
 def _standing_of(state: JobState) -> Standing:
     if not state.state.ended:
         return Standing.LIVE
-    return Standing.SUCCEEDED if state.state is RunState.SUCCEEDED else Standing.ENDED
+    return {RunState.SUCCEEDED: Standing.SUCCEEDED, RunState.LOST: Standing.LOST}.get(state.state, Standing.ENDED)
 
 
 def _tails(logs: Logs) -> list[str]:

@@ -65,9 +65,22 @@ def test_a_record_survives_the_task_state_store():
     assert Record.from_json(stored) == RECORD.with_run("s-1")
 
 
-@pytest.mark.parametrize("stored", [None, "", 7, [], {"nonce": "n"}, {"unknown": 1}])
-def test_what_this_version_did_not_write_is_no_record(stored):
+@pytest.mark.parametrize("stored", [None, "", 7, [], {"nonce": "n"}, {"nonce": 1, "compute": {}}, {"compute": {}}])
+def test_what_leads_to_no_job_run_is_no_record(stored):
     assert Record.from_json(stored) is None
+
+
+def test_a_record_of_a_later_version_is_read_as_far_as_it_is_known():
+    assert Record.from_json(RECORD.to_json() | {"mood": "good"}) == RECORD
+
+
+@pytest.mark.parametrize("missing", ["max_tries", "fingerprint"])
+@pytest.mark.parametrize("standing", [Standing.LIVE, Standing.SUCCEEDED])
+def test_a_record_of_an_earlier_version_leads_to_its_job_run_and_to_a_new_generation(missing, standing):
+    stored = {name: value for name, value in RECORD.to_json().items() if name != missing}
+    record = Record.from_json(stored)
+    assert (RECORD.nonce, RECORD.compute) == (record.nonce, record.compute)
+    assert decide(record, ATTEMPT, standing).action == Action.RENEW
 
 
 CLEARED = Attempt(max_tries=3, clear_number=1, fingerprint="f1")
@@ -77,6 +90,14 @@ CHANGED = Attempt(max_tries=1, clear_number=0, fingerprint="f2")
 DECISIONS = [
     # record, attempt, how its job run stands, what to do
     (None, ATTEMPT, Standing.ABSENT, Action.RENEW),
+    (RECORD, ATTEMPT, Standing.UNSEEN, Action.WAIT),
+    (RECORD, CLEARED, Standing.UNSEEN, Action.WAIT),
+    (RECORD, OTHER_CLEARED, Standing.UNSEEN, Action.WAIT),
+    (RECORD, CHANGED, Standing.UNSEEN, Action.WAIT),
+    (RECORD, ATTEMPT, Standing.LOST, Action.RENEW),
+    (RECORD, CLEARED, Standing.LOST, Action.RENEW),
+    (RECORD, OTHER_CLEARED, Standing.LOST, Action.RENEW),
+    (RECORD, CHANGED, Standing.LOST, Action.RENEW),
     (RECORD, ATTEMPT, Standing.ABSENT, Action.SUBMIT),
     (RECORD, ATTEMPT, Standing.LIVE, Action.ADOPT),
     (RECORD, ATTEMPT, Standing.SUCCEEDED, Action.RETURN),
@@ -107,6 +128,13 @@ def test_no_situation_adopts_or_returns_work_that_was_not_asked_for():
         if action in (Action.ADOPT, Action.RETURN):
             assert attempt.fingerprint == RECORD.fingerprint
             assert standing in (Standing.LIVE, Standing.SUCCEEDED)
+
+
+def test_a_clear_is_done_with_once_an_execution_after_it_has_adopted_the_job_run():
+    record = RECORD.adopted("s-1", OTHER_CLEARED)
+    assert record.job_run == "s-1"
+    assert decide(record, OTHER_CLEARED, Standing.SUCCEEDED).action == Action.RETURN
+    assert decide(RECORD.with_run("s-1"), OTHER_CLEARED, Standing.SUCCEEDED).action == Action.RENEW
 
 
 def test_every_generation_has_a_nonce_of_its_own():
