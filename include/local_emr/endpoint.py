@@ -13,6 +13,7 @@ from local_emr.eks import EmrContainers
 from local_emr.emr import ElasticMapReduce
 from local_emr.faults import Faults
 from local_emr.history import History
+from local_emr.journal import Journal
 from local_emr.protocol import JsonService
 from local_emr.rest import RestJsonService
 from local_emr.runs import Machine
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from local_emr.clock import Clock
     from local_emr.engine import Engine
+    from local_emr.journal import Listener
 
 
 POLL_SECONDS = 0.1
@@ -44,10 +46,11 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
     port: int = 0,
     boot_seconds: float = 2.0,
     clock: Clock | None = None,
+    journal: Listener | None = None,
 ) -> Iterator[str]:
     """Serve the endpoint inside the block and yield its URL; afterwards nothing that it started runs any more.
 
-    `engine` makes the engine from the data folder and the URL. OSError when the address cannot be had,
+    `engine` makes the engine from the data folder and the URL; `journal` is told what happens. OSError when the address cannot be had,
     DataInUseError when the folder is taken.
     """
     data = data.absolute()
@@ -56,12 +59,12 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
         url = f"http://{_reachable(host)}:{server.port}"
         storage.install(data / "s3")
         faults = Faults()
-        machine = Machine(data, engine(data, url), clock or SystemClock(), boot_seconds)
+        clock = clock or SystemClock()
+        machine = Machine(data, engine(data, url), clock, boot_seconds, Journal(clock, journal))
         history = History(data, machine.engine)
-        clusters = ElasticMapReduce(data, machine.engine, boot_seconds=boot_seconds, clock=machine.clock, faults=faults)
         router = Router(
             {
-                "elasticmapreduce": JsonService("emr", clusters),
+                "elasticmapreduce": JsonService("emr", ElasticMapReduce(machine, faults)),
                 "emr-containers": RestJsonService("emr-containers", EmrContainers(machine, faults)),
                 "emr-serverless": RestJsonService(
                     "emr-serverless", EmrServerless(machine, faults=faults, history=history)
@@ -69,6 +72,7 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
             },
             moto(),
             faults,
+            machine.journal,
             history.page,
         )
         server.app = router

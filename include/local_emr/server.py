@@ -21,11 +21,14 @@ from werkzeug.wrappers import Request, Response
 
 from local_emr import __version__
 from local_emr.faults import ERROR, LOSE_ANSWER, THROTTLE, Faults, InvalidFaultError, fault_of
+from local_emr.journal import Call
 from local_emr.protocol import Caller, Service, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from local_emr.journal import Journal
 
     SparkUi = Callable[[str], str | None]
     """Says where the Spark UI of a step or job run can be seen; RuntimeError says why it cannot."""
@@ -52,18 +55,20 @@ def credential_scope(authorization: str, presigned: str) -> Scope | None:
 
 
 class Router:
-    """The WSGI application of the endpoint. `faults` strike what they are armed for."""
+    """The WSGI application of the endpoint. `faults` strike what they are armed for; `journal` tells of calls."""
 
     def __init__(
         self,
         control_planes: Mapping[str, Service],
         fallback: WSGIApplication,
-        faults: Faults | None = None,
+        faults: Faults,
+        journal: Journal,
         spark_ui: SparkUi | None = None,
     ) -> None:
         self.control_planes = control_planes
         self.fallback = fallback
-        self.faults = faults or Faults()
+        self.faults = faults
+        self.journal = journal
         self.spark_ui = spark_ui
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -91,27 +96,29 @@ class Router:
     def _signed(self, request: Request, scope: Scope) -> WSGIApplication:
         """Answer a request to a service, as far as no fault strikes it."""
         control_plane = self.control_planes.get(scope.service)
-        fault = self.faults.strike(scope.service, _operation(control_plane, request), _text(control_plane, request))
-        if fault in _ERRORS:
-            return refusal(control_plane, scope.service, fault)
-        answer = self.fallback if control_plane is None else control_plane.respond(request, Caller(scope.region))
+        if control_plane is None:
+            fault = self.faults.strike(scope.service, None, request.full_path)
+            answer = refusal(None, scope.service, fault) if fault in _ERRORS else self.fallback
+        else:
+            call = _call(control_plane, request, scope.service)
+            self.journal.asked(call)
+            fault = self.faults.strike(call.service, call.operation, call.text)
+            if fault in _ERRORS:
+                answer = refusal(control_plane, scope.service, fault)
+            else:
+                answer = control_plane.respond(request, Caller(scope.region))
+            self.journal.answered(call, answer.status_code, fault)
         return _lost(answer) if fault == LOSE_ANSWER else answer
 
 
-def _operation(control_plane: Service | None, request: Request) -> str | None:
-    """Return the operation that a request asks for, as far as it can be told."""
-    if control_plane is None:
-        return None
+def _call(control_plane: Service, request: Request, service: str) -> Call:
+    """Return what a request asks of one of our control planes, as far as it can be told."""
     try:
-        return control_plane.operation_of(request)
+        operation = control_plane.operation_of(request)
     except ServiceError:
-        return None
-
-
-def _text(control_plane: Service | None, request: Request) -> str:
-    """Return what a fault's `name_contains` is looked for in; moto reads a body that it gets for itself."""
-    body = "" if control_plane is None else request.get_data(as_text=True)
-    return f"{request.full_path}\n{body}"
+        operation = None
+    text = f"{request.full_path}\n{request.get_data(as_text=True)}"
+    return Call(service, operation, request.environ["REMOTE_PORT"], text)
 
 
 def refusal(control_plane: Service | None, service: str, fault: str) -> Response:

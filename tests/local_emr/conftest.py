@@ -29,21 +29,28 @@ def client_of(url: str, service: str, region: str = "us-east-1"):
 
 
 @pytest.fixture
-def endpoint(tmp_path) -> Iterator[SimpleNamespace]:
-    """Yield `url`, `emr`, `s3`, `engine`, `clock` and `data` of an endpoint whose clusters boot at once."""
-    engines, clock = [], ManualClock()
+def boot_seconds() -> float:
+    return 0.0
+
+
+@pytest.fixture
+def endpoint(tmp_path, boot_seconds) -> Iterator[SimpleNamespace]:
+    """Yield `url`, `emr`, `eks`, `s3`, `engine`, `clock`, `data` and `journal` of an endpoint whose clusters boot at once."""
+    engines, clock, journal = [], ManualClock(), []
 
     def engine(data, url):
         engines.append(ScriptedEngine(data, url))
         return engines[-1]
 
-    with running(tmp_path, engine, boot_seconds=0, clock=clock) as url:
+    with running(tmp_path, engine, boot_seconds=boot_seconds, clock=clock, journal=journal.append) as url:
         yield SimpleNamespace(
             url=url,
             emr=client_of(url, "emr"),
+            eks=client_of(url, "emr-containers"),
             s3=client_of(url, "s3"),
             engine=engines[0],
             clock=clock,
             data=tmp_path,
+            journal=journal,
             client=lambda service, region="us-east-1": client_of(url, service, region),
         )

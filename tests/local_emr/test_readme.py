@@ -10,6 +10,7 @@ from local_emr.eks import EmrContainers
 from local_emr.emr import ElasticMapReduce
 from local_emr.faults import Faults
 from local_emr.history import History
+from local_emr.journal import Journal
 from local_emr.protocol import JsonService
 from local_emr.rest import RestJsonService
 from local_emr.runs import Machine
@@ -18,9 +19,7 @@ from tests.local_emr.scripted import ManualClock, ScriptedEngine
 from tests.support.endpoint import ROOT
 
 SERVICES = {
-    "emr": lambda machine: JsonService(
-        "emr", ElasticMapReduce(machine.data, machine.engine, boot_seconds=0, clock=machine.clock, faults=Faults())
-    ),
+    "emr": lambda machine: JsonService("emr", ElasticMapReduce(machine, Faults())),
     "emr-containers": lambda machine: RestJsonService("emr-containers", EmrContainers(machine, Faults())),
     "emr-serverless": lambda machine: RestJsonService(
         "emr-serverless",
@@ -33,5 +32,6 @@ SERVICES = {
 def test_the_readme_lists_the_operations_that_are_implemented(tmp_path, service):
     text = (ROOT / "include/local_emr/README.md").read_text()
     table = text.partition(f"<!-- operations of {service}:")[2].partition("\n\n")[0]
-    machine = Machine(tmp_path, ScriptedEngine(tmp_path, ""), ManualClock(), 0)
+    clock = ManualClock()
+    machine = Machine(tmp_path, ScriptedEngine(tmp_path, ""), clock, 0, Journal(clock))
     assert re.findall(r"^\| ([A-Z]\w+) \|", table, re.MULTILINE) == SERVICES[service](machine).implemented()

@@ -98,9 +98,9 @@ class EksJobRun(JobRun):
         return arn(self.region, f"virtualclusters/{self.owner}/jobruns/{self.id}")
 
     @property
-    def name(self) -> str:
-        """The job run's name, empty when it has none."""
-        return str(self.request.get("name", ""))
+    def arguments(self) -> list[str]:
+        """What its Spark driver is given; none of SQL."""
+        return list(self.job["jobDriver"].get("sparkSubmitJobDriver", {}).get("entryPointArguments", []))
 
     @property
     def most_attempts(self) -> int:

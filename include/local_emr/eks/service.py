@@ -52,7 +52,9 @@ class EmrContainers:
                 taken = (other.namespace for other in known if other.state != TERMINATED)
                 if cluster.namespace in taken:
                     raise requests.refused("A virtual cluster already exists in the given namespace")
-                self._queue(cluster, ()).begin()
+                queue = self._queue(cluster, ())
+                queue.begin()
+                self._queues[cluster.id] = queue
         return views.virtual_cluster_view(cluster, ())
 
     def describe_virtual_cluster(self, request: Answer, caller: Caller) -> Answer:
@@ -188,19 +190,18 @@ class EmrContainers:
         """Take up what a former endpoint knew: virtual clusters live on, the job runs that ran are lost."""
         runs: dict[str, list[EksJobRun]] = {}
         for run in self._store.job_runs.load():
-            if not run.has_ended:
-                lose(run, self.machine.clock.now())
-                run.failure_reason = "INTERNAL_ERROR"
-                self._store.job_runs.save(run, run.owner, run.id)
             runs.setdefault(run.owner, []).append(run)
         for cluster in self._store.clusters.load():
-            queue = self._queue(cluster, runs.get(cluster.id, ()))
+            queue = self._queues[cluster.id] = self._queue(cluster, runs.get(cluster.id, ()))
+            with queue.changing():
+                for run in queue.live():
+                    lose(run, self.machine.clock.now())
+                    run.failure_reason = "INTERNAL_ERROR"
             if cluster.state != TERMINATED:
                 queue.begin()
 
     def _queue(self, cluster: VirtualCluster, runs: Iterable[EksJobRun]) -> VirtualClusterQueue:
-        queue = self._queues[cluster.id] = VirtualClusterQueue(cluster, runs, self.machine, self._store, self._faults)
-        return queue
+        return VirtualClusterQueue(cluster, runs, self.machine, self._store, self._faults)
 
     def _keep(self, template: JobTemplate) -> None:
         self._templates[template.id] = template

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_emr.emr import lifecycle, logs
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from local_emr.clock import Clock
     from local_emr.emr.records import ClusterRecord, Records, StepRecord
-    from local_emr.engine import Engine, RunningStep
+    from local_emr.engine import RunningStep
     from local_emr.faults import Faults
+    from local_emr.runs import Machine
 
 logger = logging.getLogger(__name__)
 
@@ -28,24 +27,14 @@ SERVICE = "elasticmapreduce"
 """What requests to EMR on EC2 are signed for."""
 
 
-@dataclass(frozen=True)
-class Machine:
-    """What all clusters of an endpoint share."""
-
-    data: Path
-    records: Records
-    engine: Engine
-    clock: Clock
-    boot_seconds: float
-    faults: Faults
-
-
 class Cluster:
     """A cluster at work. Read and change its record only inside `reading()` and `changing()`."""
 
-    def __init__(self, record: ClusterRecord, machine: Machine) -> None:
+    def __init__(self, record: ClusterRecord, machine: Machine, records: Records, faults: Faults) -> None:
         self.record = record
         self.machine = machine
+        self._records = records
+        self._faults = faults
         self.changed = threading.Condition()
         self.running: dict[str, RunningStep] = {}
         self.closed = False
@@ -62,7 +51,7 @@ class Cluster:
         with self.changed:
             yield self.record
             if not self.closed:
-                self.machine.records.save(self.record)
+                self._save()
             self.changed.notify_all()
 
     def begin(self) -> None:
@@ -88,6 +77,12 @@ class Cluster:
             running = self.running.get(step.id)
             if running is not None:
                 threading.Thread(target=running.cancel, name=f"{step.id}-cancel", daemon=True).start()
+
+    def _save(self) -> None:
+        self.machine.journal.compute(SERVICE, self.record)
+        for step in self.record.steps:
+            self.machine.journal.job_run(SERVICE, self.record.id, step, step.args)
+        self._records.save(self.record)
 
     def _live(self) -> None:
         """Make one move after the other; what is decided is done before anything else can change the record."""
@@ -118,11 +113,11 @@ class Cluster:
                 threading.Thread(target=self._execute, args=(step,), name=step.id, daemon=True).start()
 
     def _lacks_capacity(self, record: ClusterRecord) -> bool:
-        return record.state == "STARTING" and self.machine.faults.capacity_refused(SERVICE, record.name)
+        return record.state == "STARTING" and self._faults.capacity_refused(SERVICE, record.name)
 
     def _end(self) -> None:
         try:
-            self.machine.engine.release(self.machine.records.folder_of(self.record.id))
+            self.machine.engine.release(self._records.folder_of(self.record.id))
         except Exception:
             logger.exception("what served cluster %s could not be ended", self.record.id)
         with self.changing() as record:
@@ -149,7 +144,7 @@ class Cluster:
             running = self.machine.engine.start(
                 Step(step.jar, tuple(step.args), step.main_class, step.properties),
                 folder=folder,
-                cluster=self.machine.records.folder_of(self.record.id),
+                cluster=self._records.folder_of(self.record.id),
                 environment=environment_of(self.record),
                 spark_defaults=spark_defaults_of(self.record),
             )

@@ -6,21 +6,18 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from local_emr.clock import SystemClock
 from local_emr.emr import lifecycle, requests, views
-from local_emr.emr.records import NOT_OPEN, ClusterRecord, Records, StepRecord
+from local_emr.emr.records import ENDED, NOT_OPEN, ClusterRecord, Records, StepRecord
 from local_emr.emr.releases import RELEASES
-from local_emr.emr.scheduler import Cluster, Machine
-from local_emr.faults import Faults
+from local_emr.emr.scheduler import Cluster
 from local_emr.protocol import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
-    from local_emr.clock import Clock
-    from local_emr.engine import Engine
+    from local_emr.faults import Faults
     from local_emr.protocol import Answer, Caller
+    from local_emr.runs import Machine
 
 logger = logging.getLogger(__name__)
 
@@ -32,27 +29,19 @@ Item = TypeVar("Item")
 
 
 class ElasticMapReduce:
-    """The control plane's operations, named as in boto3. `data` is the endpoint's data folder."""
+    """The control plane's operations, named as in boto3."""
 
-    def __init__(
-        self,
-        data: Path,
-        engine: Engine,
-        *,
-        boot_seconds: float,
-        clock: Clock | None = None,
-        faults: Faults | None = None,
-    ) -> None:
-        self.machine = Machine(
-            data, Records(data / "clusters"), engine, clock or SystemClock(), boot_seconds, faults or Faults()
-        )
+    def __init__(self, machine: Machine, faults: Faults) -> None:
+        self.machine = machine
+        self._faults = faults
+        self._records = Records(machine.data / "clusters")
         self._clusters: dict[str, Cluster] = {}
         self._preparing = threading.Lock()
-        for record in self.machine.records.load():
-            if record.state not in ("TERMINATED", "TERMINATED_WITH_ERRORS"):
-                lifecycle.lose(record, self._now())
-                self.machine.records.save(record)
-            self._clusters[record.id] = Cluster(record, self.machine)
+        for record in self._records.load():
+            cluster = self._clusters[record.id] = self._at_work(record)
+            if record.state not in ENDED:
+                with cluster.changing():
+                    lifecycle.lose(record, self._now())
 
     def close(self) -> None:
         """Make no more moves. The clusters' records keep their last state; the next start calls them lost."""
@@ -64,8 +53,9 @@ class ElasticMapReduce:
     def run_job_flow(self, request: Answer, caller: Caller) -> Answer:
         """Create a cluster."""
         record = requests.new_cluster(request, caller.region, self._now())
-        cluster = self._clusters[record.id] = Cluster(record, self.machine)
+        cluster = self._at_work(record)
         cluster.begin()
+        self._clusters[record.id] = cluster
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
         return {"JobFlowId": record.id, "ClusterArn": record.arn}
 
@@ -304,6 +294,9 @@ class ElasticMapReduce:
         return {"ReleaseLabel": label, "Applications": applications}
 
     # What the operations share
+
+    def _at_work(self, record: ClusterRecord) -> Cluster:
+        return Cluster(record, self.machine, self._records, self._faults)
 
     def _now(self) -> float:
         return self.machine.clock.now()

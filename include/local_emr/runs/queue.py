@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from local_emr.clock import Clock
     from local_emr.engine import Engine, Outcome
+    from local_emr.journal import Journal
     from local_emr.runs.execution import Work
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class Machine:
     engine: Engine
     clock: Clock
     boot_seconds: float
+    journal: Journal
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,11 @@ class JobRun:
     states: ClassVar[States]
 
     @property
+    def name(self) -> str:
+        """The job run's name, empty when it has none."""
+        return str(self.request.get("name", ""))
+
+    @property
     def attempt(self) -> Attempt:
         """The latest attempt."""
         return self.attempts[-1]

@@ -55,10 +55,12 @@ class ApplicationQueue(JobQueue[Application, ServerlessJobRun, lifecycle.Move]):
 
     def save_owner(self) -> None:
         """Write the application's record."""
+        self.machine.journal.compute(SERVICE, self.owner)
         self._applications.save(self.owner, self.owner.id)
 
     def save_run(self, run: ServerlessJobRun) -> None:
         """Write a job run's record."""
+        self.machine.journal.job_run(SERVICE, run.owner, run, run.arguments)
         self._job_runs.save(run, self.owner.id, run.id)
 
     def next_move(self, view: Situation[Application, ServerlessJobRun]) -> lifecycle.Move | Sleep | Stop:

@@ -117,6 +117,11 @@ class ServerlessJobRun(JobRun):
         return f"arn:aws:emr-serverless:{self.region}:{ACCOUNT}:/applications/{self.owner}/jobruns/{self.id}"
 
     @property
+    def arguments(self) -> list[str]:
+        """What its Spark driver is given; none of Hive."""
+        return list(self.request["jobDriver"].get("sparkSubmit", {}).get("entryPointArguments", []))
+
+    @property
     def capacity(self) -> Capacity:
         """What its workers take of the application's maximum capacity."""
         return Capacity(self.cpu, self.memory_gb, self.disk_gb)

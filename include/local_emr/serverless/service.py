@@ -67,8 +67,9 @@ class EmrServerless:
             application = repeated(existing, request, "ConflictException")
             if application is None:
                 application = requests.new_application(request, caller.region, self.machine.clock.now())
-                queue = self._queues[application.id] = self._queue(application, [])
+                queue = self._queue(application, [])
                 queue.begin()
+                self._queues[application.id] = queue
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
         return {"applicationId": application.id, "name": application.name or None, "arn": application.arn}
 

@@ -1,18 +1,10 @@
-"""An endpoint in this process whose job runs end as their entry point says, and what tests ask it for."""
+"""What tests of EMR on EKS ask an endpoint for."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import TYPE_CHECKING
-
 import pytest
 
-from local_emr.endpoint import running
-from tests.local_emr.conftest import client_of
-from tests.local_emr.scripted import SUCCESS, ManualClock, ScriptedEngine, eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.local_emr.scripted import SUCCESS, eventually
 
 ROLE = "arn:aws:iam::123456789012:role/job"
 
@@ -56,32 +48,6 @@ def virtual_cluster(endpoint, name="etl", namespace=None, eks_cluster="analytics
     return endpoint.eks.create_virtual_cluster(
         name=name, containerProvider={"type": "EKS", "id": eks_cluster, "info": info}, **more
     )
-
-
-@pytest.fixture
-def boot_seconds() -> float:
-    return 0.0
-
-
-@pytest.fixture
-def endpoint(tmp_path, boot_seconds) -> Iterator[SimpleNamespace]:
-    """Yield `url`, `eks`, `s3`, `engine`, `clock` and `data` of an endpoint."""
-    engines, clock = [], ManualClock()
-
-    def engine(data, url):
-        engines.append(ScriptedEngine(data, url))
-        return engines[-1]
-
-    with running(tmp_path, engine, boot_seconds=boot_seconds, clock=clock) as url:
-        yield SimpleNamespace(
-            url=url,
-            eks=client_of(url, "emr-containers"),
-            s3=client_of(url, "s3"),
-            engine=engines[0],
-            clock=clock,
-            data=tmp_path,
-            client=lambda service, region="us-east-1": client_of(url, service, region),
-        )
 
 
 @pytest.fixture
