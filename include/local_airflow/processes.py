@@ -119,6 +119,14 @@ def stop(records: Iterable[Path], grace: float) -> list[psutil.Process]:
     return list(survivors)
 
 
+def end(process: psutil.Process, grace: float) -> None:
+    """End one process and not what it started: SIGTERM and up to `grace` seconds, then SIGKILL; without grace, SIGKILL at once."""
+    if grace:
+        _quietly(process.terminate)
+        psutil.wait_procs([process], timeout=grace)
+    _quietly(process.kill)
+
+
 def _quietly(signal: Callable[[], None]) -> None:
     """Send a signal to a process that may end at this very moment."""
     with contextlib.suppress(psutil.NoSuchProcess):

@@ -49,8 +49,9 @@ class LocalAirflow:
     """One Airflow in one home folder, on the loopback address, for the DAGs and plugins of one checkout.
 
     `endpoint_url` is the AWS endpoint its tasks use; without one they have none. `dag_folders` default to the
-    checkout's `dags/`. `environment` is added to every component's. `port` 0 takes any free port. An Airflow that
-    already runs in `home` is taken over: its port, its database, its processes.
+    checkout's `dags/`. `environment` is added to every component's. `port` 0 takes any free port. `python` is that of the
+    virtual environment whose Airflow it is. An Airflow that already runs in `home` is taken over: its port, its database,
+    its processes.
     """
 
     def __init__(  # noqa: PLR0913  each is a choice of its own
@@ -62,12 +63,14 @@ class LocalAirflow:
         endpoint_url: str | None = None,
         dag_folders: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
+        python: Path = Path(sys.executable),
     ) -> None:
         self.home = home.absolute()
         self.root = root.absolute()
         self.port = port
         self.endpoint_url = endpoint_url
         self.dag_folders = [folder.absolute() for folder in dag_folders] or [self.root / "dags"]
+        self.python = python
         self._extra = dict(environment or {})
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._log_starts: dict[str, int] = {}
@@ -122,17 +125,33 @@ class LocalAirflow:
         self._prepare_home()
         self._migrate()
         self._launched_at = datetime.now(UTC)
-        for name, options in COMPONENTS.items():
-            self._log_starts[name] = logs.size(self.log_of(name))
-            self._children[name] = processes.start(
-                [sys.executable, "-m", "airflow", name, *options],
-                record=self._record(name),
-                log=self.log_of(name),
-                environment=self.environment(),
-                folder=self.root,
-            )
+        for name in COMPONENTS:
+            self.launch_component(name)
         self._note_file().write_text(json.dumps(self._note()))
         return True
+
+    def launch_component(self, name: str) -> None:
+        """Start one component, which does not run, as `launch` does for all."""
+        self._log_starts[name] = logs.size(self.log_of(name))
+        self._children[name] = processes.start(
+            [str(self.python), "-m", "airflow", name, *COMPONENTS[name]],
+            record=self._record(name),
+            log=self.log_of(name),
+            environment=self.environment(),
+            folder=self.root,
+        )
+
+    def end_component(self, name: str, grace: float = 0) -> None:
+        """End one component alone: SIGTERM and up to `grace` seconds, or SIGKILL at once as a crash; what it started lives on.
+
+        What lives on is ended by `stop`.
+        """
+        record = self._record(name)
+        if leader := processes.running(processes.read(record)):
+            record.rename(record.with_name(f"{name}.{leader.pid}.json"))
+            processes.end(leader, grace)
+        if child := self._children.pop(name, None):
+            child.wait()
 
     def wait(self) -> None:
         """Return once every component works; raise LocalAirflowError when one ends before or they take too long."""
@@ -163,7 +182,8 @@ class LocalAirflow:
 
     def stop(self) -> list[str]:
         """End all components and everything they started; returns what would not end (nothing, normally)."""
-        survivors = processes.stop([self._record(name) for name in COMPONENTS], STOP_SECONDS)
+        ended_alone = (self.home / "run").glob("*.*.json")
+        survivors = processes.stop([*(self._record(name) for name in COMPONENTS), *ended_alone], STOP_SECONDS)
         for child in self._children.values():
             child.poll()
         self._children.clear()
@@ -204,7 +224,7 @@ class LocalAirflow:
             return
         log = self.log_of("db-migrate")
         with log.open("wb") as output:
-            command = [sys.executable, "-m", "airflow", "db", "migrate"]
+            command = [str(self.python), "-m", "airflow", "db", "migrate"]
             done = subprocess.run(  # noqa: S603  Airflow's own command
                 command, check=False, stdout=output, stderr=output, env=self.environment(), cwd=self.root
             )
