@@ -60,6 +60,12 @@ _FAULTS = {
     "USER_REQUEST": Fault.USER,
     "STEP_FAILURE": Fault.JOB,
 }
+_MAY_BE_THE_CLUSTERS = (RunState.FAILED, RunState.CANCELLED, RunState.LOST)
+"""Ends of a step that the end of its cluster may have brought about."""
+
+_WITHOUT_WORDS = {RunState.CANCELLED: "The step was cancelled", RunState.LOST: "The step was interrupted"}
+"""What to say where EMR only gives the state."""
+
 _CAPACITY_CODE = re.compile(r"CAPACITY|SPOT|INSUFFICIENT|LIMIT_EXCEEDED")
 _STREAMS = ("stdout", "stderr", "controller")
 _MAY_RUN = "A cluster may run and cost: a retry adopts it, release ends it."
@@ -165,13 +171,14 @@ class Ec2:
         return [run for run in self._steps(compute, StepStates=_LIVE_STEPS) if run.name.startswith(prefix_of(lease.id))]
 
     def poll(self, compute: Compute, runs: Iterable[str]) -> dict[str, JobState]:
-        """List the steps by id, ten to a call; a step that EMR does not list is lost."""
+        """List the steps by id, ten to a call; the listing may lag, so each that it does not show is asked for by itself."""
         wanted = list(runs)
-        states = dict.fromkeys(wanted, JobState(RunState.LOST, f"cluster {compute.id} does not list it", Fault.SERVICE))
+        states: dict[str, JobState] = {}
         for start in range(0, len(wanted), _STEPS_PER_CALL):
             found = self._steps(compute, StepIds=wanted[start : start + _STEPS_PER_CALL])
             states.update({run.id: run.state for run in found})
-        if any(state.state in (RunState.LOST, RunState.CANCELLED) for state in states.values()):
+        states |= {run: self._ask(compute, run) for run in wanted if run not in states}
+        if any(state.state in _MAY_BE_THE_CLUSTERS for state in states.values()):
             end = self.state(compute)
             states = {run: _blame(state, end) for run, state in states.items()}
         return states
@@ -275,6 +282,14 @@ class Ec2:
             if not _is_unknown(error):
                 raise
 
+    def _ask(self, compute: Compute, run: str) -> JobState:
+        try:
+            return job_state(self._emr.describe_step(ClusterId=compute.id, StepId=run)["Step"]["Status"])
+        except ClientError as error:
+            if not _is_unknown(error):
+                raise
+        return JobState(RunState.LOST, f"EMR knows no step {run} of cluster {compute.id}", Fault.SERVICE)
+
     def _steps_named(self, compute: Compute, key: Key) -> list[JobRun]:
         # ListSteps gives the newest first.
         named = [run for run in self._steps(compute) if run.name.startswith(prefix_of(key.lease.id, key.id))]
@@ -312,18 +327,19 @@ def job_state(status: Mapping[str, Any]) -> JobState:
     """Translate a StepStatus."""
     state = _RUN_STATES[status["State"]]
     details = status.get("FailureDetails", {})
-    words = details.get("Message") or details.get("Reason") or status.get("StateChangeReason", {}).get("Message") or ""
+    words = details.get("Message") or details.get("Reason") or status.get("StateChangeReason", {}).get("Message")
     fault = {RunState.FAILED: Fault.JOB, RunState.CANCELLED: Fault.USER, RunState.LOST: Fault.SERVICE}.get(state)
     times = status.get("Timeline", {})
     began, ended = (times[name].timestamp() if name in times else None for name in ("StartDateTime", "EndDateTime"))
-    return JobState(state, words, fault, began, ended)
+    return JobState(state, words or _WITHOUT_WORDS.get(state, ""), fault, began, ended)
 
 
 def _blame(state: JobState, end: ComputeState) -> JobState:
-    """Lay a job run's end on what ended its cluster, where the cluster ended."""
-    if end.phase is not Phase.ENDED or state.state not in (RunState.LOST, RunState.CANCELLED):
+    """Lay a job run's end on what ended its cluster, where the cluster ended; a failure only on what took its instances."""
+    brought = state.state is not RunState.FAILED or end.fault in (Fault.CAPACITY, Fault.SERVICE)
+    if end.phase is not Phase.ENDED or state.state not in _MAY_BE_THE_CLUSTERS or not brought:
         return state
-    reason = f"{state.reason or 'ended'}; its cluster is {end.reason}"
+    reason = f"Its cluster is {end.reason}" + (f" (the step: {state.reason})" if state.reason else "")
     return replace(state, reason=reason, fault=end.fault or state.fault)
 
 

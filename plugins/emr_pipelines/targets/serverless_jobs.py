@@ -78,7 +78,21 @@ def job_state(run: Mapping[str, Any]) -> JobState:
         None if state is RunState.PENDING else run.get("attemptCreatedAt", run["createdAt"])
     )
     ended = (run.get("endedAt") or run["updatedAt"]) if state.ended else None
-    return JobState(state, details, _fault(state, details), began and began.timestamp(), ended and ended.timestamp())
+    if state is RunState.CANCELLED and _timed_out(run):
+        details = (
+            details or f"It ran for its executionTimeoutMinutes, {run['executionTimeoutMinutes']}, and was cancelled"
+        )
+        fault: Fault | None = Fault.JOB
+    else:
+        fault = _fault(state, details)
+    return JobState(state, details, fault, began and began.timestamp(), ended and ended.timestamp())
+
+
+def _timed_out(run: Mapping[str, Any]) -> bool:
+    """Whether a job run had all its time, as a ``JobRun`` tells and its summary does not: AWS documents no words for it."""
+    minutes: int = run.get("executionTimeoutMinutes", 0)
+    worked: int = run.get("totalExecutionDurationSeconds", 0)
+    return 0 < 60 * minutes <= worked
 
 
 def _fault(state: RunState, details: str) -> Fault | None:

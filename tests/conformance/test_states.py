@@ -1,0 +1,301 @@
+"""The truth about states: what each target, and a task that runs a job on it, makes of whatever may happen to a job run.
+
+The expected values stand in ``docs/states.md``: each test is a row of its tables.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from emr_pipelines.targets.states import RunState
+from local_emr.endpoint import running
+from tests.conformance.cases import until
+from tests.conformance.endpoints import LocalService, make_buckets
+from tests.conformance.telling import Play, rows
+from tests.local_emr.scripted import FAILURE, SUCCESS, ManualClock, ScriptedEngine
+
+LOCAL = Path(__file__).resolve().parents[2] / "include" / "compute" / "local.yaml"
+
+
+class Engine(ScriptedEngine):
+    """Runs scripted job runs; a stubborn one goes on although it is cancelled, until the test lets it end."""
+
+    def start(self, step, **surroundings):
+        started = super().start(step, **surroundings)
+        if "stubborn" in step.args:
+            started.cancel = lambda: None
+        return started
+
+
+class Stage:
+    """An endpoint that can be ended and started again, and the engine in it."""
+
+    def __init__(self, data):
+        self.data, self.clock = data, ManualClock()
+        self.url, self.engine, self._running = "", None, None
+
+    def begin(self):
+        port = urlsplit(self.url).port or 0
+        self._running = running(self.data, self._engine, boot_seconds=0.0, port=port, clock=self.clock)
+        self.url = self._running.__enter__()
+        make_buckets(self.url)
+
+    def end(self):
+        self._running.__exit__(None, None, None)
+
+    def restart(self):
+        self.end()
+        self.begin()
+
+    def _engine(self, data, url):
+        self.engine = Engine(data, url)
+        return self.engine
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    stage = Stage(tmp_path_factory.mktemp("endpoint"))
+    stage.begin()
+    yield stage
+    stage.end()
+
+
+class Cases:
+    """What may happen to a job run on every target."""
+
+    target: str
+    service_name: str
+
+    @pytest.fixture
+    def expected(self, request):
+        return rows()[self.target, request.node.name]
+
+    @pytest.fixture
+    def service(self, stage):
+        service = LocalService(stage.url, self.service_name, {})
+        yield service
+        service.forget_faults()
+
+    @pytest.fixture
+    def name(self, request):
+        """The name under which the engine holds the job run."""
+        return request.node.name
+
+    @pytest.fixture
+    def begin(self, monkeypatch, tmp_path, service, name):
+        """Begin a play: a task whose job run ends as its arguments say, or else holds; settings change the profile."""
+        begun = []
+        monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", "local")
+        monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(tmp_path))
+
+        def begin(*arguments, **settings):
+            environment = yaml.safe_load(LOCAL.read_text())
+            environment["profiles"][self.target] |= settings
+            (tmp_path / "compute").mkdir()
+            (tmp_path / "compute/local.yaml").write_text(yaml.safe_dump(environment))
+            play = Play(monkeypatch, service, name, self.target, *(arguments or ("hold", name)))
+            begun.append(play)
+            return play
+
+        yield begin
+        for play in begun:
+            play.target.release(play.compute)
+
+    def test_it_succeeds(self, begin, expected):
+        play = begin("succeed")
+        assert expected == play.told(self.emr)
+
+    def test_it_fails(self, begin, expected):
+        play = begin("fail")
+        assert expected == play.told(self.emr)
+
+    def test_somebody_cancels_it(self, begin, expected):
+        play = begin()
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            self.cancel(play, play.job_run)
+
+        assert expected == play.told(self.emr, meanwhile)
+
+    def test_it_succeeds_while_it_is_being_cancelled(self, begin, stage, name, expected):
+        play = begin("hold", name, "stubborn")
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            self.cancel(play, play.job_run)
+            assert self.emr(play).startswith("CANCEL")
+            assert play.state().state is RunState.RUNNING
+            stage.engine.held[name].end(SUCCESS)
+
+        assert expected == play.told(self.emr, meanwhile)
+
+
+class TestEc2(Cases):
+    target = "ec2"
+    service_name = "elasticmapreduce"
+
+    def emr(self, play):
+        client = play.client("emr")
+        step = client.describe_step(ClusterId=play.compute.id, StepId=play.job_run)["Step"]["Status"]["State"]
+        cluster = client.describe_cluster(ClusterId=play.compute.id)["Cluster"]["Status"]
+        if not cluster["State"].startswith("TERM"):
+            return step
+        return f"{step}, cluster {cluster['State']}: {cluster['StateChangeReason']['Code']}"
+
+    def cancel(self, play, run):
+        play.client("emr").cancel_steps(ClusterId=play.compute.id, StepIds=[run])
+
+    def cluster_ended(self, play):
+        until(lambda: self.emr(play), lambda said: "cluster TERMINATED" in said)
+
+    def test_it_fails_and_its_cluster_ends_as_if_nothing_were_wrong(self, begin, stage, name, expected):
+        play = begin()
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            play.client("emr").set_keep_job_flow_alive_when_no_steps(
+                JobFlowIds=[play.compute.id], KeepJobFlowAliveWhenNoSteps=False
+            )
+            stage.engine.held[name].end(FAILURE)
+            self.cluster_ended(play)
+
+        assert expected == play.told(self.emr, meanwhile)
+
+    def test_its_cluster_is_terminated_by_a_person(self, begin, expected):
+        play = begin()
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            play.client("emr").terminate_job_flows(JobFlowIds=[play.compute.id])
+            self.cluster_ended(play)
+
+        assert expected == play.told(self.emr, meanwhile)
+
+    def test_its_cluster_ends_after_it_has_succeeded(self, begin, stage, name, expected):
+        play = begin()
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            stage.engine.held[name].end(SUCCESS)
+            play.until(RunState.SUCCEEDED)
+            play.client("emr").terminate_job_flows(JobFlowIds=[play.compute.id])
+            self.cluster_ended(play)
+
+        assert expected == play.told(self.emr, meanwhile)
+
+    def test_it_is_interrupted_and_its_cluster_ends(self, begin, stage, expected):
+        play = begin()
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            stage.restart()
+
+        assert expected == play.told(self.emr, meanwhile)
+
+
+class TestEks(Cases):
+    target = "eks"
+    service_name = "emr-containers"
+
+    def emr(self, play):
+        run = play.client("emr-containers").describe_job_run(virtualClusterId=play.compute.id, id=play.job_run)[
+            "jobRun"
+        ]
+        return ", ".join(part for part in (run["state"], run.get("failureReason")) if part)
+
+    def cancel(self, play, run):
+        play.client("emr-containers").cancel_job_run(virtualClusterId=play.compute.id, id=run)
+
+    def test_it_waits_for_another_and_succeeds(self, begin, stage, name, expected):
+        play = begin("succeed", namespace="queue", max_concurrent_jobs=1)
+        other = play.another("hold", name)
+
+        def meanwhile():
+            assert self.emr(play) == "SUBMITTED"
+            assert play.state().state is RunState.PENDING
+            self.cancel(play, other)
+
+        assert expected == play.told(self.emr, meanwhile)
+
+    def test_there_is_no_room_for_it(self, begin, service, expected):
+        play = begin()
+        service.refuse_capacity()
+        assert expected == play.told(self.emr)
+
+    def test_the_service_fails_it(self, begin, stage, expected):
+        play = begin()
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            stage.restart()
+
+        assert expected == play.told(self.emr, meanwhile)
+
+
+class TestServerless(Cases):
+    target = "serverless"
+    service_name = "emr-serverless"
+
+    def emr(self, play):
+        application, _, run = play.job_run.partition("/")
+        return play.client("emr-serverless").get_job_run(applicationId=application, jobRunId=run)["jobRun"]["state"]
+
+    def cancel(self, play, run):
+        application, _, job_run = run.partition("/")
+        play.client("emr-serverless").cancel_job_run(applicationId=application, jobRunId=job_run)
+
+    def test_it_waits_for_another_and_succeeds(self, begin, name, expected):
+        play = begin("succeed", scheduler={"max_concurrent_runs": 1})
+        other = play.another("hold", name)
+
+        def meanwhile():
+            assert self.emr(play) == "QUEUED"
+            assert play.state().state is RunState.PENDING
+            self.cancel(play, other)
+
+        assert expected == play.told(self.emr, meanwhile)
+
+    def test_it_waits_for_another_too_long(self, begin, stage, name, expected):
+        play = begin("succeed", scheduler={"max_concurrent_runs": 1, "queue_timeout_minutes": 15})
+        play.another("hold", name)
+        assert expected == play.told(self.emr, lambda: stage.clock.advance(15 * 60))
+
+    def test_it_is_larger_than_its_application_may_be(self, begin, expected):
+        play = begin(maximum_capacity={"cpu": 2, "memory": 8})
+        assert expected == play.told(self.emr)
+
+    def test_its_time_is_up(self, begin, stage, expected):
+        play = begin(execution_timeout_minutes=5)
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            stage.clock.advance(5 * 60)
+
+        assert expected == play.told(self.emr, meanwhile)
+
+    def test_its_time_is_up_and_aws_gives_no_reason(self, begin, stage, expected):
+        play = begin(execution_timeout_minutes=5)
+        play.client("emr-serverless").meta.events.register(
+            "after-call.emr-serverless.GetJobRun", lambda parsed, **_: parsed["jobRun"].update(stateDetails="")
+        )
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            stage.clock.advance(5 * 60)
+
+        assert expected == play.told(self.emr, meanwhile)
+
+
+def test_each_row_is_a_test_and_each_test_a_row():
+    tests = {
+        (case.target, name)
+        for case in (TestEc2, TestEks, TestServerless)
+        for name in dir(case)
+        if name.startswith("test_")
+    }
+    assert tests == set(rows())
