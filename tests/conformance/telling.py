@@ -1,4 +1,4 @@
-"""What a task tells of its job run: it is executed as a worker and a triggerer do, without a scheduler, and its pauses pass at once.
+"""What a pipeline's tasks tell: they are executed as a worker and a triggerer do, without a scheduler, and their pauses pass at once.
 
 ``docs/states.md`` says what is expected: each row of its tables names a test, and the test compares all that it sees with that row.
 """
@@ -13,7 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import pytest
+import yaml
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
@@ -22,18 +25,23 @@ from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import EmrPipelinesError
 from emr_pipelines.keys import Key, Lease, Record
 from emr_pipelines.targets import target_for
-from tests.conformance.cases import ENGINES, settled, until
+from emr_pipelines.targets.base import Compute
+from local_emr.endpoint import running
+from tests.conformance.cases import until
+from tests.conformance.endpoints import LocalService, make_buckets
+from tests.local_emr.scripted import ManualClock, ScriptedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emr_pipelines.targets.states import JobState
+    from emr_pipelines.targets.states import ComputeState, JobState
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "states.md"
-
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "states.md"
+LOCAL = ROOT / "include" / "compute" / "local.yaml"
 SCRIPT = "s3://local-artifacts/any.py"
 
-IDS = re.compile(r"\b([js]-[0-9A-Z]{10,}|00[0-9a-z]{10,}(/00[0-9a-z]+)?|[0-9a-z]{25})\b")
+IDS = re.compile(r"\b([ijs]-[0-9A-Za-z]{10,}|00[0-9a-z]{10,}(/00[0-9a-z]+)?|[0-9a-z]{25})\b")
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Told:
     """A row of the page between what happened and the test that shows it."""
 
     emr: str
-    job_run: str
+    here: str
     fault: str
     task: str
     first_line: str
@@ -61,6 +69,42 @@ def rows() -> dict[tuple[str, str], Told]:
     return found
 
 
+class Engine(ScriptedEngine):
+    """Runs scripted job runs; a stubborn one goes on although it is cancelled, until the test lets it end."""
+
+    def start(self, step: Any, **surroundings: Any) -> Any:
+        started = super().start(step, **surroundings)
+        if "stubborn" in step.args:
+            started.cancel = lambda: None
+        return started
+
+
+class Stage:
+    """An endpoint that can be ended and started again, with the engine in it and a clock that stands still."""
+
+    def __init__(self, data: Path) -> None:
+        self.data, self.clock, self.url = data, ManualClock(), ""
+        self.engine: Any = None
+        self._running: Any = None
+
+    def begin(self) -> None:
+        port = urlsplit(self.url).port or 0
+        self._running = running(self.data, self._engine, boot_seconds=0.0, port=port, clock=self.clock)
+        self.url = self._running.__enter__()
+        make_buckets(self.url)
+
+    def end(self) -> None:
+        self._running.__exit__(None, None, None)
+
+    def restart(self) -> None:
+        self.end()
+        self.begin()
+
+    def _engine(self, data: Path, url: str) -> Any:
+        self.engine = Engine(data, url)
+        return self.engine
+
+
 class Pauses:
     """The time of a waiting task: a pause lets happen what shall, and passes at once."""
 
@@ -70,10 +114,13 @@ class Pauses:
 
     def sleep(self, seconds: float) -> None:
         self._passed += seconds
+        self.happen()
+        threading.Event().wait(0.005)
+
+    def happen(self) -> None:
         happens, self.meanwhile = self.meanwhile, None
         if happens:
             happens()
-        threading.Event().wait(0.005)
 
     def monotonic(self) -> float:
         return self._passed
@@ -82,16 +129,21 @@ class Pauses:
         return time.time() + self._passed
 
 
-class _WaitsError(BaseException):
-    """The task waits for a job run, which is all that was to be seen."""
+class KilledError(BaseException):
+    """The worker is gone while the task waits."""
+
+
+def kill() -> None:
+    """Let the worker be gone."""
+    raise KilledError
 
 
 class Play:
-    """A job task whose pipeline has acquired compute: its executions, and what each of them tells."""
+    """A pipeline of one job and what its tasks tell, one execution after the other."""
 
-    def __init__(self, monkeypatch: Any, service: Any, run_id: str, profile: str, *arguments: str) -> None:
-        self._pauses = Pauses()
-        monkeypatch.setattr(watching, "time", self._pauses)
+    def __init__(self, monkeypatch: Any, service: LocalService, run_id: str, profile: str, *arguments: str) -> None:
+        self.pauses = Pauses()
+        monkeypatch.setattr(watching, "time", self.pauses)
         self._clients = service.clients
         monkeypatch.setattr(clients, "clients_for", lambda *_: self._clients)
         self.target = target_for(current_environment().profile(profile), self._clients)
@@ -99,18 +151,23 @@ class Play:
             DAG("dag", schedule=None, start_date=datetime(2013, 1, 1, tzinfo=UTC)) as self._dag,
             EmrPipeline("emr", targets=[profile]),
         ):
-            self._task = EmrJobOperator(task_id="job", job=SparkJob(script=SCRIPT, args=arguments))
+            EmrJobOperator(task_id="job", job=SparkJob(script=SCRIPT, args=arguments))
         self._run_id = run_id
-        self._try_number = 0
-        self._store: dict[str, Any] = {}
-        self._lease = Lease("local", "dag", run_id, "emr")
-        self.compute = self.target.acquire(self._lease, ENGINES)
-        settled(self.target, self.compute)
+        self._tries = {"acquire": 0, "job": 0}
+        self.deferred = False
+        self._acquired: Any = None
+        self._stores: dict[str, dict[str, Any]] = {"acquire": {}, "job": {}}
+        self.lease = Lease("local", "dag", run_id, "emr")
+
+    @property
+    def compute(self) -> Compute:
+        """The compute that the pipeline acquired."""
+        return Compute.from_json(self._acquired["compute"])
 
     @property
     def job_run(self) -> str:
         """The job run that the task remembers."""
-        (record,) = (Record.from_json(value) for value in self._store.values())
+        (record,) = (Record.from_json(value) for value in self._stores["job"].values())
         assert record is not None
         assert record.job_run is not None
         return record.job_run
@@ -129,66 +186,138 @@ class Play:
 
     def another(self, *arguments: str) -> str:
         """Start another job run on the same compute; return its id."""
-        job, key = SparkJob(script=SCRIPT, args=arguments), Key(self._lease, "emr.another", -1, "nonce")
+        job, key = SparkJob(script=SCRIPT, args=arguments), Key(self.lease, "emr.another", -1, "nonce")
         return self.target.submit(self.compute, job, {SCRIPT: SCRIPT}, key).id
 
+    def acquire(self, meanwhile: Callable[[], None] | None = None) -> Any:
+        """Execute the task that acquires compute, and let something happen while it waits."""
+        self.pauses.meanwhile = meanwhile
+        self._acquired = self._execute("acquire")
+        return self._acquired
+
+    def run(self, meanwhile: Callable[[], None] | None = None) -> Any:
+        """Execute the job's task, and let something happen while it waits."""
+        self.pauses.meanwhile = meanwhile
+        return self._execute("job")
+
     def told(self, emr: Callable[[Play], str], meanwhile: Callable[[], None] | None = None) -> Told:
-        """Execute the task and let something happen while it waits, then execute it once more as Airflow's retry would.
+        """Run the job and let something happen while it waits, then once more as Airflow's retry would.
 
         ``emr`` asks the service itself how the job run stands when the task has ended.
         """
-        task, first_line = self._executed(meanwhile)
-        run, state, said = self.job_run, self.state(), emr(self)
-        retry = "" if task == "succeeds" else self._retried(run)
-        return Told(said, state.state, state.fault or "", task, IDS.sub("…", first_line), retry)
+        task, first_line = _told_by(lambda: self.run(meanwhile))
+        before, state, said = self.job_run, self.state(), emr(self)
+        return Told(said, state.state, state.fault or "", task, first_line, self._retried(task, before))
 
-    def _executed(self, meanwhile: Callable[[], None] | None) -> tuple[str, str]:
-        self._pauses.meanwhile = meanwhile
+    def told_of_compute(
+        self, found: Callable[[], Compute], emr: Callable[[Compute], str], meanwhile: Callable[[], None] | None = None
+    ) -> Told:
+        """Acquire compute and let something happen while it starts, then once more as Airflow's retry would.
+
+        ``found`` looks for the compute behind the target's back.
+        """
+        task, first_line = _told_by(lambda: self.acquire(meanwhile))
+        first = found()
+        state, said = self.target.state(first), emr(first)
+        retry = "adopts it" if self.acquire()["compute"]["id"] == first.id else "has another"
+        return Told(said, state.phase, state.fault or "", task, first_line, retry)
+
+    def _retried(self, task: str, before: str) -> str:
+        if task == "succeeds":
+            return ""
         try:
-            self._execute()
-        except (EmrPipelinesError, AirflowFailException) as error:
-            return type(error).__name__, str(error).splitlines()[0]
-        return "succeeds", ""
-
-    def _retried(self, before: str) -> str:
-        def leave() -> None:
-            raise _WaitsError
-
-        self._pauses.meanwhile = leave
-        try:
-            self._execute()
+            self.run(kill)
         except AirflowFailException as error:
             return "fails at once" if "Clear the task again with 'Only failed' off" in str(error) else str(error)
-        except (_WaitsError, EmrPipelinesError):
+        except (KilledError, EmrPipelinesError):
             pass
         return "the same job run" if self.job_run == before else "a new job run"
 
-    def _execute(self) -> Any:
-        """Execute the task as a worker does; where it defers, look as its trigger does, and resume it."""
-        self._try_number += 1
-        context = self._context()
+    def _execute(self, name: str) -> Any:
+        """Execute a task as a worker does; where it defers, look as its trigger does, and resume it."""
+        self._tries[name] += 1
+        context, task = self._context(name), self._dag.get_task(f"emr.{name}")
         try:
-            return self._task.execute(context)
+            return task.execute(context)
         except TaskDeferred as deferred:
+            self.deferred = True
+            self.pauses.happen()
             event = until(deferred.trigger.look, lambda seen: seen is not None)
-            return self._task.resume(context, event, **(deferred.kwargs or {}))
+            return getattr(task, deferred.method_name)(context, event, **(deferred.kwargs or {}))
 
-    def _context(self) -> Any:
-        acquired = {"compute": self.compute.to_json(), "code": {}}
+    def _context(self, name: str) -> Any:
         ti = SimpleNamespace(
-            task_id="emr.job",
+            dag_id="dag",
+            task_id=f"emr.{name}",
+            run_id=self._run_id,
             map_index=-1,
-            try_number=self._try_number,
+            try_number=self._tries[name],
             max_tries=5,
-            xcom_pull=lambda **_: acquired,
+            log_url="http://127.0.0.1/",
+            xcom_pull=lambda **_: self._acquired,
             xcom_push=lambda **_: None,
         )
-        store = SimpleNamespace(get=self._store.get, set=self._store.__setitem__)
+        store = self._stores[name]
         return {
             "ti": ti,
             "dag": self._dag,
-            "dag_run": SimpleNamespace(clear_number=0, conf={}),
+            "dag_run": SimpleNamespace(clear_number=0, conf={}, run_type="manual"),
             "run_id": self._run_id,
-            "params": {},
-            "task_state_store": store,
+            "params": self._dag.params.dump(),
+            "task_state_store": SimpleNamespace(get=store.get, set=store.__setitem__),
         }
+
+
+def _told_by(execute: Callable[[], Any]) -> tuple[str, str]:
+    try:
+        execute()
+    except (EmrPipelinesError, AirflowFailException) as error:
+        return type(error).__name__, IDS.sub("…", str(error).splitlines()[0])
+    return "succeeds", ""
+
+
+class Staged:
+    """What a class of tests needs to begin plays on one target."""
+
+    target: str
+    service_name: str
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def stage(cls, tmp_path_factory):
+        stage = Stage(tmp_path_factory.mktemp("endpoint"))
+        stage.begin()
+        yield stage
+        stage.end()
+
+    @pytest.fixture
+    def service(self, stage):
+        service = LocalService(stage.url, self.service_name, {})
+        yield service
+        service.forget_faults()
+
+    @pytest.fixture
+    def name(self, request):
+        """The name of the run, under which the engine holds its job run."""
+        return request.node.name
+
+    @pytest.fixture
+    def begin(self, monkeypatch, tmp_path, service, name):
+        """Begin a play whose job run ends as its arguments say, or else holds; settings change the profile."""
+        begun = []
+        monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", "local")
+        monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(tmp_path))
+        (tmp_path / "compute").mkdir()
+
+        def begin(*arguments, **settings):
+            environment = yaml.safe_load(LOCAL.read_text())
+            environment["profiles"][self.target] |= settings
+            (tmp_path / "compute" / "local.yaml").write_text(yaml.safe_dump(environment))
+            play = Play(monkeypatch, service, name, self.target, *(arguments or ("hold", name)))
+            begun.append(play)
+            return play
+
+        yield begin
+        for play in begun:
+            for compute in play.target.lookup(play.lease):
+                play.target.release(compute)

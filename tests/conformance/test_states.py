@@ -5,116 +5,42 @@ The expected values stand in ``docs/states.md``: each test is a row of its table
 
 from __future__ import annotations
 
-from pathlib import Path
-from urllib.parse import urlsplit
-
 import pytest
-import yaml
 
 from emr_pipelines.targets.states import RunState
-from local_emr.endpoint import running
 from tests.conformance.cases import until
-from tests.conformance.endpoints import LocalService, make_buckets
-from tests.conformance.telling import Play, rows
-from tests.local_emr.scripted import FAILURE, SUCCESS, ManualClock, ScriptedEngine
-
-LOCAL = Path(__file__).resolve().parents[2] / "include" / "compute" / "local.yaml"
+from tests.conformance.telling import Staged, rows
+from tests.local_emr.scripted import FAILURE, SUCCESS
 
 
-class Engine(ScriptedEngine):
-    """Runs scripted job runs; a stubborn one goes on although it is cancelled, until the test lets it end."""
-
-    def start(self, step, **surroundings):
-        started = super().start(step, **surroundings)
-        if "stubborn" in step.args:
-            started.cancel = lambda: None
-        return started
-
-
-class Stage:
-    """An endpoint that can be ended and started again, and the engine in it."""
-
-    def __init__(self, data):
-        self.data, self.clock = data, ManualClock()
-        self.url, self.engine, self._running = "", None, None
-
-    def begin(self):
-        port = urlsplit(self.url).port or 0
-        self._running = running(self.data, self._engine, boot_seconds=0.0, port=port, clock=self.clock)
-        self.url = self._running.__enter__()
-        make_buckets(self.url)
-
-    def end(self):
-        self._running.__exit__(None, None, None)
-
-    def restart(self):
-        self.end()
-        self.begin()
-
-    def _engine(self, data, url):
-        self.engine = Engine(data, url)
-        return self.engine
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory):
-    stage = Stage(tmp_path_factory.mktemp("endpoint"))
-    stage.begin()
-    yield stage
-    stage.end()
-
-
-class Cases:
+class Cases(Staged):
     """What may happen to a job run on every target."""
-
-    target: str
-    service_name: str
 
     @pytest.fixture
     def expected(self, request):
         return rows()[self.target, request.node.name]
 
     @pytest.fixture
-    def service(self, stage):
-        service = LocalService(stage.url, self.service_name, {})
-        yield service
-        service.forget_faults()
+    def acquired(self, begin):
+        """Begin a play, and acquire its compute."""
 
-    @pytest.fixture
-    def name(self, request):
-        """The name under which the engine holds the job run."""
-        return request.node.name
-
-    @pytest.fixture
-    def begin(self, monkeypatch, tmp_path, service, name):
-        """Begin a play: a task whose job run ends as its arguments say, or else holds; settings change the profile."""
-        begun = []
-        monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", "local")
-        monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(tmp_path))
-
-        def begin(*arguments, **settings):
-            environment = yaml.safe_load(LOCAL.read_text())
-            environment["profiles"][self.target] |= settings
-            (tmp_path / "compute").mkdir()
-            (tmp_path / "compute/local.yaml").write_text(yaml.safe_dump(environment))
-            play = Play(monkeypatch, service, name, self.target, *(arguments or ("hold", name)))
-            begun.append(play)
+        def acquired(*arguments, **settings):
+            play = begin(*arguments, **settings)
+            play.acquire()
             return play
 
-        yield begin
-        for play in begun:
-            play.target.release(play.compute)
+        return acquired
 
-    def test_it_succeeds(self, begin, expected):
-        play = begin("succeed")
+    def test_it_succeeds(self, acquired, expected):
+        play = acquired("succeed")
         assert expected == play.told(self.emr)
 
-    def test_it_fails(self, begin, expected):
-        play = begin("fail")
+    def test_it_fails(self, acquired, expected):
+        play = acquired("fail")
         assert expected == play.told(self.emr)
 
-    def test_somebody_cancels_it(self, begin, expected):
-        play = begin()
+    def test_somebody_cancels_it(self, acquired, expected):
+        play = acquired()
 
         def meanwhile():
             play.until(RunState.RUNNING)
@@ -122,8 +48,8 @@ class Cases:
 
         assert expected == play.told(self.emr, meanwhile)
 
-    def test_it_succeeds_while_it_is_being_cancelled(self, begin, stage, name, expected):
-        play = begin("hold", name, "stubborn")
+    def test_it_succeeds_while_it_is_being_cancelled(self, acquired, stage, name, expected):
+        play = acquired("hold", name, "stubborn")
 
         def meanwhile():
             play.until(RunState.RUNNING)
@@ -153,8 +79,8 @@ class TestEc2(Cases):
     def cluster_ended(self, play):
         until(lambda: self.emr(play), lambda said: "cluster TERMINATED" in said)
 
-    def test_it_fails_and_its_cluster_ends_as_if_nothing_were_wrong(self, begin, stage, name, expected):
-        play = begin()
+    def test_it_fails_and_its_cluster_ends_as_if_nothing_were_wrong(self, acquired, stage, name, expected):
+        play = acquired()
 
         def meanwhile():
             play.until(RunState.RUNNING)
@@ -166,8 +92,8 @@ class TestEc2(Cases):
 
         assert expected == play.told(self.emr, meanwhile)
 
-    def test_its_cluster_is_terminated_by_a_person(self, begin, expected):
-        play = begin()
+    def test_its_cluster_is_terminated_by_a_person(self, acquired, expected):
+        play = acquired()
 
         def meanwhile():
             play.until(RunState.RUNNING)
@@ -176,8 +102,8 @@ class TestEc2(Cases):
 
         assert expected == play.told(self.emr, meanwhile)
 
-    def test_its_cluster_ends_after_it_has_succeeded(self, begin, stage, name, expected):
-        play = begin()
+    def test_its_cluster_ends_after_it_has_succeeded(self, acquired, stage, name, expected):
+        play = acquired()
 
         def meanwhile():
             play.until(RunState.RUNNING)
@@ -188,8 +114,8 @@ class TestEc2(Cases):
 
         assert expected == play.told(self.emr, meanwhile)
 
-    def test_it_is_interrupted_and_its_cluster_ends(self, begin, stage, expected):
-        play = begin()
+    def test_it_is_interrupted_and_its_cluster_ends(self, acquired, stage, expected):
+        play = acquired()
 
         def meanwhile():
             play.until(RunState.RUNNING)
@@ -211,8 +137,8 @@ class TestEks(Cases):
     def cancel(self, play, run):
         play.client("emr-containers").cancel_job_run(virtualClusterId=play.compute.id, id=run)
 
-    def test_it_waits_for_another_and_succeeds(self, begin, stage, name, expected):
-        play = begin("succeed", namespace="queue", max_concurrent_jobs=1)
+    def test_it_waits_for_another_and_succeeds(self, acquired, stage, name, expected):
+        play = acquired("succeed", namespace="queue", max_concurrent_jobs=1)
         other = play.another("hold", name)
 
         def meanwhile():
@@ -222,13 +148,13 @@ class TestEks(Cases):
 
         assert expected == play.told(self.emr, meanwhile)
 
-    def test_there_is_no_room_for_it(self, begin, service, expected):
-        play = begin()
+    def test_there_is_no_room_for_it(self, acquired, service, expected):
+        play = acquired()
         service.refuse_capacity()
         assert expected == play.told(self.emr)
 
-    def test_the_service_fails_it(self, begin, stage, expected):
-        play = begin()
+    def test_the_service_fails_it(self, acquired, stage, expected):
+        play = acquired()
 
         def meanwhile():
             play.until(RunState.RUNNING)
@@ -249,8 +175,8 @@ class TestServerless(Cases):
         application, _, job_run = run.partition("/")
         play.client("emr-serverless").cancel_job_run(applicationId=application, jobRunId=job_run)
 
-    def test_it_waits_for_another_and_succeeds(self, begin, name, expected):
-        play = begin("succeed", scheduler={"max_concurrent_runs": 1})
+    def test_it_waits_for_another_and_succeeds(self, acquired, name, expected):
+        play = acquired("succeed", scheduler={"max_concurrent_runs": 1})
         other = play.another("hold", name)
 
         def meanwhile():
@@ -260,17 +186,17 @@ class TestServerless(Cases):
 
         assert expected == play.told(self.emr, meanwhile)
 
-    def test_it_waits_for_another_too_long(self, begin, stage, name, expected):
-        play = begin("succeed", scheduler={"max_concurrent_runs": 1, "queue_timeout_minutes": 15})
+    def test_it_waits_for_another_too_long(self, acquired, stage, name, expected):
+        play = acquired("succeed", scheduler={"max_concurrent_runs": 1, "queue_timeout_minutes": 15})
         play.another("hold", name)
         assert expected == play.told(self.emr, lambda: stage.clock.advance(15 * 60))
 
-    def test_it_is_larger_than_its_application_may_be(self, begin, expected):
-        play = begin(maximum_capacity={"cpu": 2, "memory": 8})
+    def test_it_is_larger_than_its_application_may_be(self, acquired, expected):
+        play = acquired(maximum_capacity={"cpu": 2, "memory": 8})
         assert expected == play.told(self.emr)
 
-    def test_its_time_is_up(self, begin, stage, expected):
-        play = begin(execution_timeout_minutes=5)
+    def test_its_time_is_up(self, acquired, stage, expected):
+        play = acquired(execution_timeout_minutes=5)
 
         def meanwhile():
             play.until(RunState.RUNNING)
@@ -278,8 +204,8 @@ class TestServerless(Cases):
 
         assert expected == play.told(self.emr, meanwhile)
 
-    def test_its_time_is_up_and_aws_gives_no_reason(self, begin, stage, expected):
-        play = begin(execution_timeout_minutes=5)
+    def test_its_time_is_up_and_aws_gives_no_reason(self, acquired, stage, expected):
+        play = acquired(execution_timeout_minutes=5)
         play.client("emr-serverless").meta.events.register(
             "after-call.emr-serverless.GetJobRun", lambda parsed, **_: parsed["jobRun"].update(stateDetails="")
         )
