@@ -16,6 +16,7 @@ from emr_pipelines.errors import ComputeError, ComputeUnavailableError
 from emr_pipelines.links import ACQUIRE_LINKS, show_links, xcom_page
 from emr_pipelines.membership import Run
 from emr_pipelines.operators import engines_needed
+from emr_pipelines.releasing import release_lease
 from emr_pipelines.targets.base import Compute, Target
 from emr_pipelines.targets.profile import Profile
 from emr_pipelines.targets.states import ComputeState, Fault, Phase
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _WHY = "why_this_compute"
 """Key of the XCom that tells, in words, why a run uses its compute."""
+
+_BEGUN = "emr_run_begun"
+"""Key in Airflow's task state store: this run has looked for what a former one of its name left."""
 
 _ELSEWHERE = (Fault.CAPACITY, Fault.SERVICE)
 """Faults for which compute of another profile may do better."""
@@ -62,6 +66,7 @@ class AcquireOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Acquire and wait."""
         run = Run.of(context)
+        self._end_former_life(run)
         self._say_choice(run.choice, getattr(context["dag_run"], "run_type", ""))
         if unknown := sorted(set(getattr(context["dag_run"], "conf", None) or {}) - set(context["params"])):
             self.log.warning("The run's configuration says %s, and this DAG has no such parameter", ", ".join(unknown))
@@ -88,6 +93,21 @@ class AcquireOperator(BaseOperator):
             return self._ready(run, compute, target_of(compute).state(compute), so_far)
         except ComputeUnavailableError as error:
             return self._acquire_in_turn(run, self._moved_on(run, compute.profile, so_far, error))
+
+    def _end_former_life(self, run: Run) -> None:
+        """Release what a run of the same name left, one that was deleted or that a lost database knew: its jobs are not this run's.
+
+        The lease is the same, the task state store is new. A retry and a clear find the mark, and what works goes on.
+        """
+        store = run.context["task_state_store"]
+        if store.get(_BEGUN):
+            return
+        try:
+            if ended := release_lease(run.environment, run.lease, run.membership.offer.profiles):
+                self.log.warning("An earlier run of the same name had left %s; ended", ", ".join(ended))
+        except ComputeError as error:
+            self.log.warning("Whether an earlier run of the same name left anything could not be settled: %s", error)
+        store.set(_BEGUN, True)
 
     def _say_choice(self, choice: Choice, run_type: str) -> None:
         self.log.info("%s", said_of(choice))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from types import SimpleNamespace
 
 import pendulum
@@ -42,12 +43,19 @@ class Ti:
         self.pushed[key] = value
 
 
+class Store(dict):
+    """Airflow's task state store."""
+
+    set = dict.__setitem__
+
+
 class World:
     """Airflow's context of acquire, and a cloud for each region."""
 
     def __init__(self, dag):
         self.dag = dag
         self.clouds = {region: ToyCloud() for region in PROFILES.values()}
+        self.stores = defaultdict(Store)
 
     def cloud(self, profile):
         return self.clouds[PROFILES[profile]]
@@ -63,6 +71,7 @@ class World:
             "run_id": run_id,
             "params": {"target": target},
             "dag_run": SimpleNamespace(**given),
+            "task_state_store": self.stores[run_id],
         }
 
     def acquire(self, context):
@@ -133,6 +142,19 @@ def test_a_retry_goes_on_with_the_compute_of_the_try_before(world):
     assert after["compute"] == before
     assert [one["profile"] for one in after["choice"]["refused"]] == ["first"]
     assert world.machines("first") == []
+
+
+def test_what_a_deleted_run_of_the_same_name_left_is_ended_before_anything_of_this_one_starts(world):
+    world.acquire(world.context(IN_TURN))
+    world.stores.clear()
+    after = world.acquire(world.context("single"))["compute"]["id"]
+    assert world.machines("first") == []
+    assert world.machines("single") == [after]
+
+
+def test_a_former_life_that_cannot_be_asked_about_keeps_nobody_from_acquiring(world):
+    world.clouds["eu-west-1"] = None
+    assert world.acquire(world.context("first"))["compute"]["profile"] == "first"
 
 
 def test_a_later_profile_that_cannot_be_asked_keeps_nobody_from_the_first(world):
