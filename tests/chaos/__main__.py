@@ -1,5 +1,7 @@
 """`make chaos`: generated faults on a real Airflow; what they did to ours and to the provider's operators, in a table."""
 
+# ruff: noqa: T201  # a command speaks through its standard output
+
 from __future__ import annotations
 
 import argparse
@@ -27,6 +29,7 @@ def main() -> int:
     parser.add_argument("--target", choices=(*TARGETS, "all"), default="all")
     parser.add_argument("--who", choices=("ours", "provider", "both"), default="both")
     parser.add_argument("--keep", type=Path, default=Path(".local/chaos"), help="where journals of failing batches go")
+    parser.add_argument("--keep-all", action="store_true", help="keep the journals of all batches")
     given = parser.parse_args()
     targets = TARGETS if given.target == "all" else (given.target,)
     seeds = range(given.first, given.first + given.seeds)
@@ -35,9 +38,12 @@ def main() -> int:
         if given.who in ("both", contestant.name):
             if contestant is PEER:
                 make_peer_venv()
-            with tempfile.TemporaryDirectory(prefix="chaos-") as folder, running_world(contestant, Path(folder)) as world:
+            with (
+                tempfile.TemporaryDirectory(prefix="chaos-") as folder,
+                running_world(contestant, Path(folder)) as world,
+            ):
                 for target in targets:
-                    rows[f"{contestant.name}, {target}"] = _run(world, target, seeds, given.keep)
+                    rows[f"{contestant.name}, {target}"] = _run(world, target, seeds, given)
     for line in table(rows):
         print(line)
     tallies = [tally for who, tally in rows.items() if who.startswith("ours")]
@@ -46,7 +52,7 @@ def main() -> int:
     return int(bool(total.duplicates or total.leaks or total.wrong or total.hung))
 
 
-def _run(world: World, target: str, seeds: range, keep: Path) -> Tally:
+def _run(world: World, target: str, seeds: range, given: argparse.Namespace) -> Tally:
     total = Tally()
     for start in range(seeds.start, seeds.stop, BATCH):
         some = range(start, min(start + BATCH, seeds.stop))
@@ -55,11 +61,13 @@ def _run(world: World, target: str, seeds: range, keep: Path) -> Tally:
         total += batch.tally
         findings = batch.findings()
         took = time.monotonic() - begun
-        print(f"{world.contestant.name}, {target}, seeds {some.start} to {some.stop - 1}: {took:.0f} s", file=sys.stderr)
+        print(
+            f"{world.contestant.name}, {target}, seeds {some.start} to {some.stop - 1}: {took:.0f} s", file=sys.stderr
+        )
         for finding in findings:
             print(f"  {finding}", file=sys.stderr)
-        if findings or True:
-            _keep(batch, keep / f"{world.contestant.name}-{target}-{some.start}.jsonl")
+        if findings or given.keep_all:
+            _keep(batch, given.keep / f"{world.contestant.name}-{target}-{some.start}.jsonl")
     return total
 
 

@@ -38,7 +38,9 @@ AWAY_SECONDS = 2.0
 class Acts:
     """Lets events happen to the runs of one Airflow on one endpoint and one target."""
 
-    def __init__(self, airflow: LocalAirflow, rest: AirflowClient, url: str, target: str, contestant: Contestant) -> None:
+    def __init__(
+        self, airflow: LocalAirflow, rest: AirflowClient, url: str, target: str, contestant: Contestant
+    ) -> None:
         self.cleared: defaultdict[str, list[float]] = defaultdict(list)
         self._airflow = airflow
         self._rest = rest
@@ -118,7 +120,11 @@ class Acts:
     def _processes_of(self, schedule: Schedule, task: str) -> list[psutil.Process]:
         path = f"dags/{self._dag(schedule)}/dagRuns/{schedule.run_id}/taskInstances/{self._contestant.task(task)}"
         instance = self._rest.get(path)["id"]
-        found = [process for process in psutil.process_iter(["cmdline"]) if instance in " ".join(process.info["cmdline"] or [])]
+        found = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if instance in " ".join(process.info["cmdline"] or [])
+        ]
         return sorted(found, key=lambda process: "LocalExecutor" not in " ".join(process.info["cmdline"]))
 
     # The service fails
@@ -138,7 +144,9 @@ class Acts:
     def slow_submit(self, schedule: Schedule, event: Event, _: object) -> None:
         """Answer the next submit of the run so many seconds later."""
         operation = SUBMITS[self._target]
-        self._post({"fault": "slow_answer", "operation": operation, "seconds": event.amount, "name_contains": schedule.run_id})
+        self._post(
+            {"fault": "slow_answer", "operation": operation, "seconds": event.amount, "name_contains": schedule.run_id}
+        )
 
     def fail_submit(self, schedule: Schedule, event: Event, _: object) -> None:
         """Fail the next submits of the run."""
@@ -199,7 +207,9 @@ class Acts:
 
     def _arm(self, fault: str, schedule: Schedule, event: Event, operations: dict[str, str]) -> None:
         operation = operations[self._target]
-        self._post({"fault": fault, "operation": operation, "count": int(event.amount), "name_contains": schedule.run_id})
+        self._post(
+            {"fault": fault, "operation": operation, "count": int(event.amount), "name_contains": schedule.run_id}
+        )
 
     def _for_a_while(self, fault: dict[str, Any], seconds: float) -> None:
         self._post(fault)
@@ -212,7 +222,9 @@ class Acts:
 
     def _ask(self, method: str, body: object = None) -> None:
         data = json.dumps(body).encode() if body else None
-        with urllib.request.urlopen(urllib.request.Request(f"{self._url}/_local_emr/faults", data, method=method)) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"{self._url}/_local_emr/faults", data, method=method)
+        ) as answer:
             answer.read()
 
     # People click
@@ -263,7 +275,10 @@ class Acts:
         body = {
             "dag_run_id": schedule.run_id,
             "logical_date": None,
-            "conf": {**self._contestant.conf(self._target), "jobs": {task: list(words) for task, words in jobs.items()}},
+            "conf": {
+                **self._contestant.conf(self._target),
+                "jobs": {task: list(words) for task, words in jobs.items()},
+            },
         }
         self._rest.post(f"dags/{self._dag(schedule)}/dagRuns", body)
 

@@ -91,7 +91,11 @@ class TimedEngine:
         with self._lock:
             self._started[job] += 1
             fails = ending == "fail" or (ending == "fail-once" and self._started[job] == 1)
-        said = f'Traceback (most recent call last):\n  File "job.py", line 1, in <module>\n{reason_of(job)}\n' if fails else ""
+        said = (
+            f'Traceback (most recent call last):\n  File "job.py", line 1, in <module>\n{reason_of(job)}\n'
+            if fails
+            else ""
+        )
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("controller", "stdout", "stderr"):
             (folder / name).write_text(said if name == "stdout" else "")

@@ -86,7 +86,8 @@ def live_compute_in(journal: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     last = {
         entry["id"]: entry
         for entry in journal
-        if entry["what"] == "compute" and entry["service"] != "emr-containers"  # virtual clusters are kept, and cost nothing
+        if entry["what"] == "compute"
+        and entry["service"] != "emr-containers"  # virtual clusters are kept, and cost nothing
     }
     return {id_: entry["name"] for id_, entry in last.items() if entry["state"] not in _GONE}
 
@@ -116,7 +117,9 @@ def _is_doubled_by(earlier: JobRunFact, later: JobRunFact, asked: Iterable[float
 
 def is_wrong(run: RunFact, facts: Iterable[JobRunFact], tasks: Iterable[str]) -> bool:
     """Say whether a run is green though some job's last job run did not succeed, or red though all did and nobody wanted it red."""
-    last = {fact.job.task: fact.succeeded for fact in sorted(facts, key=lambda fact: fact.began) if fact.job.run == run.run}
+    last = {
+        fact.job.task: fact.succeeded for fact in sorted(facts, key=lambda fact: fact.began) if fact.job.run == run.run
+    }
     all_succeeded = all(last.get(task, False) for task in tasks)
     if run.state == "success":
         return not all_succeeded

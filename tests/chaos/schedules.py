@@ -65,7 +65,9 @@ class Schedule:
         return f"chaos-{self.seed:05d}"
 
 
-def _at(moment: str, what: str, act: str, *, nth: int = 1, after: float = 0.0, amount: float = 0.0) -> Event:
+def _at(  # noqa: PLR0913  # a line of the table below
+    moment: str, what: str, act: str, *, nth: int = 1, after: float = 0.0, amount: float = 0.0
+) -> Event:
     return Event(Point(moment, what, nth, after), act, amount)
 
 
@@ -91,7 +93,9 @@ CASES = (
         _at("running", FIRST, "kill-process", after=1.5),
         seconds=(8.0, SHORT),
     ),
-    _case("the process dies while the job runs", _at("running", FIRST, "kill-process", after=1.0), seconds=(6.0, SHORT)),
+    _case(
+        "the process dies while the job runs", _at("running", FIRST, "kill-process", after=1.0), seconds=(6.0, SHORT)
+    ),
     _case("the worker dies while the job runs", _at("running", FIRST, "kill-worker", after=1.0), seconds=(6.0, SHORT)),
     _case("the process dies after the end, before the report", _at("ended", FIRST, "kill-process")),
     _case("the worker dies after the end of the last job", _at("ended", SECOND, "kill-worker")),
@@ -101,7 +105,9 @@ CASES = (
     _case("the process dies before the release", _at("asked", "release", "kill-process"), targets=_OF_OWN_COMPUTE),
     _case("the worker dies in the release", _at("answered", "release", "kill-worker"), targets=_OF_OWN_COMPUTE),
     _case("the triggerer is killed", _at("running", FIRST, "kill-triggerer", after=DEFERRED), seconds=_LONG_FIRST),
-    _case("the triggerer is restarted", _at("running", FIRST, "restart-triggerer", after=DEFERRED), seconds=_LONG_FIRST),
+    _case(
+        "the triggerer is restarted", _at("running", FIRST, "restart-triggerer", after=DEFERRED), seconds=_LONG_FIRST
+    ),
     _case("the scheduler is killed", _at("running", FIRST, "kill-scheduler", after=1.0), seconds=(15.0, SHORT)),
     _case("the scheduler is restarted", _at("running", FIRST, "restart-scheduler", after=1.0), seconds=(15.0, SHORT)),
     _case("Airflow's API is away", _at("running", FIRST, "kill-api-server", after=1.0), seconds=(15.0, SHORT)),
@@ -127,7 +133,10 @@ CASES = (
     _case("instances are lost", _at("running", SECOND, "spot-loss", after=1.0), seconds=(SHORT, 8.0)),
     _case("instances are lost while deferred", _at("running", FIRST, "spot-loss", after=DEFERRED), seconds=_LONG_FIRST),
     _case(
-        "somebody ends the compute", _at("running", SECOND, "end-compute", after=1.0), seconds=(SHORT, 8.0), targets=_OF_CLUSTERS
+        "somebody ends the compute",
+        _at("running", SECOND, "end-compute", after=1.0),
+        seconds=(SHORT, 8.0),
+        targets=_OF_CLUSTERS,
     ),
     _case("somebody cancels the job", _at("running", SECOND, "cancel-job", after=1.0), seconds=(SHORT, 8.0)),
     _case("a job is forgotten", _at("running", SECOND, "vanish", after=1.0), seconds=(SHORT, 8.0)),
@@ -145,7 +154,12 @@ CASES = (
         seconds=(60.0, SHORT),
         red=True,
     ),
-    _case("the run is marked failed while it acquires", _at("answered", "create", "fail-run"), red=True, targets=_OF_OWN_COMPUTE),
+    _case(
+        "the run is marked failed while it acquires",
+        _at("answered", "create", "fail-run"),
+        red=True,
+        targets=_OF_OWN_COMPUTE,
+    ),
     _case("the running task is cleared", _at("running", FIRST, "clear-first", after=1.0), seconds=(12.0, SHORT)),
     _case("the deferred task is cleared", _at("running", FIRST, "clear-first", after=DEFERRED), seconds=_LONG_FIRST),
     _case("the finished task is cleared", _at("running", SECOND, "clear-first", after=1.0), seconds=(SHORT, 12.0)),
@@ -156,7 +170,9 @@ CASES = (
         outcomes=("succeed", "fail"),
     ),
     _case("the run is cleared when it has ended", _at("end", "run", "clear-first")),
-    _case("the run is deleted and run again", _at("running", FIRST, "delete-and-run", after=1.0), seconds=(12.0, SHORT)),
+    _case(
+        "the run is deleted and run again", _at("running", FIRST, "delete-and-run", after=1.0), seconds=(12.0, SHORT)
+    ),
     _case(
         "the run is deleted while deferred and run again",
         _at("running", FIRST, "delete-and-run", after=DEFERRED),
@@ -164,6 +180,7 @@ CASES = (
     ),
     _case("the run times out", dag="chaos_times_out", seconds=(60.0, SHORT), red=True),
     _case("the job takes too long", dag="chaos_deadline", seconds=(90.0, SHORT), red=True),
+    _case("the deferred job takes too long", dag="chaos_late_deadline", seconds=(90.0, SHORT), red=True),
     _case(
         "the process dies and then the job takes too long",
         _at("running", FIRST, "kill-process", after=3.0),
@@ -193,7 +210,7 @@ def schedule_of(seed: int, target: str) -> Schedule:
     case = replace(cases[seed % len(cases)], seed=seed)
     if seed < len(cases):
         return case
-    random = Random(seed)  # noqa: S311  # a schedule is no secret
+    random = Random(seed)  # a schedule is no secret
     besides = random.sample(_BESIDES, random.choice((1, 1, 2)))
     events = tuple(_moved(event, random) for event in (*case.events, *besides))
     return replace(case, events=events)

@@ -19,7 +19,7 @@ from tests.chaos.contestants import OURS
 from tests.chaos.engine import Identity, TimedEngine, reason_of
 from tests.chaos.judging import RunFact, Tally, doubled, is_wrong, job_runs_in, live_compute_in, tally
 from tests.chaos.rehearsal import Rehearsal
-from tests.chaos.schedules import TASKS, Event, Point, Schedule
+from tests.chaos.schedules import TASKS, Schedule
 from tests.support.airflow import ROOT
 from tests.support.endpoint import CLIENT_ENVIRONMENT
 
@@ -117,8 +117,15 @@ class Batch:
         facts = job_runs_in(journal)
         cleared = {fact.run: fact.cleared for fact in self.facts}
         cases = {schedule.run_id: schedule.case for schedule in self.schedules}
-        found = [f"{fact.job.run} ({cases.get(fact.job.run)}): {fact.job.task} doubled by {fact.id}" for fact in doubled(facts, cleared)]
-        found += [f"{fact.job.run} ({cases.get(fact.job.run)}): {fact.id} is {fact.state}" for fact in facts if fact.ended is None]
+        found = [
+            f"{fact.job.run} ({cases.get(fact.job.run)}): {fact.job.task} doubled by {fact.id}"
+            for fact in doubled(facts, cleared)
+        ]
+        found += [
+            f"{fact.job.run} ({cases.get(fact.job.run)}): {fact.id} is {fact.state}"
+            for fact in facts
+            if fact.ended is None
+        ]
         found += [f"left alive: {id_} {name}" for id_, name in live_compute_in(journal).items()]
         for fact in self.facts:
             said = f"{fact.run} ({cases[fact.run]})"
@@ -126,7 +133,11 @@ class Batch:
                 found.append(f"{said} hangs")
             elif is_wrong(fact, facts, TASKS):
                 found.append(f"{said} is {fact.state}, and its jobs say otherwise")
-            found += [f"{said}: the reason of {job.task} is lost" for job, told in (fact.reasons_told or {}).items() if not told]
+            found += [
+                f"{said}: the reason of {job.task} is lost"
+                for job, told in (fact.reasons_told or {}).items()
+                if not told
+            ]
         return found + [f"reaped {what}" for what in self.reaped] + self.rehearsal.troubles
 
     def _await_ends(self) -> dict[str, str]:
@@ -140,7 +151,11 @@ class Batch:
             for run in ended.keys() - reached:
                 reached.add(run)
                 self.rehearsal.reach(run, "end", "run")
-            if len(ended) == len(self.schedules) and all(map(self.rehearsal.is_over, ended)) and self._states() == ended:
+            if (
+                len(ended) == len(self.schedules)
+                and all(map(self.rehearsal.is_over, ended))
+                and self._states() == ended
+            ):
                 break
             time.sleep(1)
         return ended
@@ -181,12 +196,18 @@ class Batch:
         return [f"{row['what']} of {row['run']}: {row['found']}" for row in rows if row["done"] == "ended"]
 
     def _fact(self, schedule: Schedule, state: str | None) -> RunFact:
-        told = {job: self._is_told(schedule, job) for job in self._failed_for_good(schedule)} if state == "failed" else {}
+        told = (
+            {job: self._is_told(schedule, job) for job in self._failed_for_good(schedule)} if state == "failed" else {}
+        )
         return RunFact(schedule.run_id, state, schedule.red, tuple(self._acts.cleared[schedule.run_id]), told)
 
     def _failed_for_good(self, schedule: Schedule) -> list[Identity]:
         last = {fact.job: fact.state for fact in job_runs_in(self.rehearsal.journal) if fact.job.run == schedule.run_id}
-        return [job for job, state in last.items() if state == "FAILED" and schedule.outcomes[TASKS.index(job.task)] == "fail"]
+        return [
+            job
+            for job, state in last.items()
+            if state == "FAILED" and schedule.outcomes[TASKS.index(job.task)] == "fail"
+        ]
 
     def _is_told(self, schedule: Schedule, job: Identity) -> bool:
         dag, task = self._world.contestant.dag_id(schedule, self._target), self._world.contestant.task(job.task)
@@ -257,7 +278,9 @@ def _empty_root(folder: Path) -> Path:
 
 
 def _await_dags(rest: AirflowClient, contestant: Contestant) -> None:
-    wanted = {contestant.dag_id(Schedule(0, "", dag=dag), "ec2") for dag in ("chaos", "chaos_times_out", "chaos_deadline")}
+    wanted = {
+        contestant.dag_id(Schedule(0, "", dag=dag), "ec2") for dag in ("chaos", "chaos_times_out", "chaos_deadline")
+    }
     deadline = time.monotonic() + 120
     while not all(map(rest.has_dag, wanted)):
         if time.monotonic() > deadline:

@@ -47,3 +47,4 @@ def pipeline(dag_id: str, deadline: timedelta | None = None, **settings: Any) ->
 pipeline("chaos")
 pipeline("chaos_times_out", dagrun_timeout=timedelta(seconds=25))
 pipeline("chaos_deadline", deadline=timedelta(seconds=15))
+pipeline("chaos_late_deadline", deadline=timedelta(seconds=26))
