@@ -1,6 +1,45 @@
-"""What holds for all tests."""
+"""What holds for all tests: their order, and what stays together when several processes share them out."""
+
+import pytest
+from xdist import is_xdist_worker
+from xdist.scheduler import LoadFileScheduling
+
+LONGEST = (
+    "tests/pipelines/",
+    "tests/unit/local_airflow/test_whole.py",
+    "tests/local_emr/engine/",
+    "tests/local_emr/test_independent_clients_run_jobs.py",
+    "tests/local_emr/test_independent_clients.py",
+    "tests/unit/flights/",
+    "tests/conformance/test_serverless.py",
+    "tests/conformance/test_eks.py",
+    "tests/unit/quality/",
+    "tests/local_emr/serverless/test_real_job_runs.py",
+)
+"""The files that take longest, and the folders whose files share what takes long to start; longest first."""
 
 
-def pytest_collection_modifyitems(items):
-    """Put those that start a whole Airflow last: the quick ones fail first."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+def place(test: str) -> int:
+    """Tell which of the longest a test belongs to; one more than there are, if none."""
+    return next((number for number, start in enumerate(LONGEST) if test.startswith(start)), len(LONGEST))
+
+
+class Sharing(LoadFileScheduling):
+    """Hands out files, and as if it were one file what shares a start."""
+
+    def _split_scope(self, nodeid):
+        number = place(nodeid)
+        return LONGEST[number] if number < len(LONGEST) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return Sharing(config, log)
+
+
+def pytest_collection_modifyitems(session, items):
+    """Let the quick ones fail first; but among several processes, start first what would otherwise be waited for last."""
+    if is_xdist_worker(session):
+        items.sort(key=lambda item: place(item.nodeid))
+    else:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

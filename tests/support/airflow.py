@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from local_airflow import AirflowClient, LocalAirflow, settings
 
 if TYPE_CHECKING:
@@ -70,7 +72,8 @@ def ended_run(client: AirflowClient, dag_id: str, run_id: str, *, seconds: float
     """Return the run once it has ended; an AssertionError names the tasks' states when that takes too long."""
     deadline = time.monotonic() + seconds
     while (run := client.run(dag_id, run_id))["state"] not in ENDED:
-        states = {task["task_id"]: task["state"] for task in client.task_instances(dag_id, run_id)}
-        assert time.monotonic() < deadline, f"run {run_id} of {dag_id} is {run['state']} after {seconds} s: {states}"
-        time.sleep(0.2)
+        if time.monotonic() > deadline:
+            states = {task["task_id"]: task["state"] for task in client.task_instances(dag_id, run_id)}
+            pytest.fail(f"run {run_id} of {dag_id} is {run['state']} after {seconds} s: {states}")
+        time.sleep(0.5)
     return run
