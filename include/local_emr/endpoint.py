@@ -71,9 +71,10 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
                 ),
             },
             moto(),
-            faults,
-            machine.journal,
-            history.page,
+            faults=faults,
+            journal=machine.journal,
+            clock=clock,
+            spark_ui=history.page,
         )
         server.app = router
         thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), name="http", daemon=True)

@@ -56,8 +56,8 @@ class Caller:
 class ControlPlane(Protocol):
     """What answers for one AWS service."""
 
-    def respond(self, request: Request, caller: Caller) -> Response:
-        """Answer one HTTP request, errors included."""
+    def respond(self, request: Request, caller: Caller, skew: float = 0.0) -> Response:
+        """Answer one HTTP request, errors included, with a clock that is `skew` seconds ahead."""
 
     def close(self) -> None:
         """End what runs: the endpoint ends."""
@@ -82,15 +82,16 @@ class Service(ABC):
         """Name the operations that are answered, sorted."""
         return sorted(name for name in self.model.operation_names if self._method(name) is not None)
 
-    def respond(self, request: Request, caller: Caller) -> Response:
+    def respond(self, request: Request, caller: Caller, skew: float = 0.0) -> Response:
         """Answer one HTTP request; see `ControlPlane`."""
         name = ""
         try:
             name = self.operation_of(request)
             method = self._implemented(name)
             operation = self.model.operation_model(name)
-            answer = method(checked(self.read(request, operation), operation.input_shape), caller)
-            return self.write(answer, operation)
+            asked = checked(self.read(request, operation), operation.input_shape)
+            answer = method(moved(asked, operation.input_shape, -skew), caller)
+            return self.write(moved(answer, operation.output_shape, skew), operation)
         except ServiceError as error:
             return self.refuse(error)
         except Exception:
@@ -264,6 +265,14 @@ def shaped(value: Any, shape: Shape, timestamp: Callable[[Any, Shape], Any] | No
     if shape.type_name == "timestamp":
         return (timestamp or epoch_seconds)(value, shape)
     return value
+
+
+def moved(value: Answer, shape: Shape | None, seconds: float) -> Answer:
+    """Return `value` with all its times so many seconds later."""
+    if shape is None or not seconds:
+        return value
+    later: Answer = shaped(value, shape, lambda time, _: epoch_seconds(time) + seconds)
+    return later
 
 
 def epoch_seconds(value: Any, shape: Shape | None = None) -> float:  # noqa: ARG001 - every format is read

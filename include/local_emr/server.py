@@ -1,17 +1,14 @@
-"""The HTTP server: sends each request to the control plane of the service that it is signed for, or to moto.
-
-A request names its service in the SigV4 credential scope, `<key>/<date>/<region>/<service>/aws4_request` (AWS General
-Reference, "Create a signed AWS API request"), in its Authorization header or, when presigned, in its query.
-"""
+"""The HTTP server: sends each request to the control plane of the service that it is signed for, or to moto."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import socket
+import threading
+import time
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import UnknownServiceError
 from botocore.session import get_session
@@ -20,14 +17,26 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
 from local_emr import __version__
-from local_emr.faults import ERROR, LOSE_ANSWER, THROTTLE, Faults, InvalidFaultError, fault_of
+from local_emr.faults import (
+    Error,
+    Fault,
+    Faults,
+    InvalidFaultError,
+    LoseAnswer,
+    RateLimit,
+    SlowAnswer,
+    Throttle,
+    fault_of,
+)
 from local_emr.journal import Call
 from local_emr.protocol import Caller, Service, ServiceError
+from local_emr.signing import Scope, credential_scope, expired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+    from local_emr.clock import Clock
     from local_emr.journal import Journal
 
     SparkUi = Callable[[str], str | None]
@@ -37,38 +46,30 @@ HEALTH = "/_local_emr/health"
 FAULTS = "/_local_emr/faults"
 SPARK_UI = "/_local_emr/spark-ui/"
 """Before the id of a step or of a job run."""
-
-_SCOPE = re.compile(r"[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
-
-
-class Scope(NamedTuple):
-    """What a request is signed for."""
-
-    service: str
-    region: str
-
-
-def credential_scope(authorization: str, presigned: str) -> Scope | None:
-    """Read the scope from an Authorization header or from X-Amz-Credential of a query; None when neither has one."""
-    match = _SCOPE.search(authorization.partition("Credential=")[2]) or _SCOPE.fullmatch(presigned)
-    return Scope(match["service"], match["region"]) if match else None
+SKEW = "local_emr.skew"
+"""Where a request's environment says by how many seconds the answer's Date is off."""
 
 
 class Router:
     """The WSGI application of the endpoint. `faults` strike what they are armed for; `journal` tells of calls."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of its own
         self,
         control_planes: Mapping[str, Service],
         fallback: WSGIApplication,
+        *,
         faults: Faults,
         journal: Journal,
+        clock: Clock,
         spark_ui: SparkUi | None = None,
     ) -> None:
         self.control_planes = control_planes
         self.fallback = fallback
         self.faults = faults
         self.journal = journal
+        self.clock = clock
+        self._closing = threading.Condition()
+        self._closed = False
         self.spark_ui = spark_ui
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -76,7 +77,10 @@ class Router:
         return self._answer(Request(environ))(environ, start_response)
 
     def close(self) -> None:
-        """End what the control planes run."""
+        """End what the control planes run; answers that are late on purpose go out."""
+        with self._closing:
+            self._closed = True
+            self._closing.notify_all()
         for control_plane in self.control_planes.values():
             control_plane.close()
 
@@ -97,18 +101,38 @@ class Router:
         """Answer a request to a service, as far as no fault strikes it."""
         control_plane = self.control_planes.get(scope.service)
         if control_plane is None:
-            fault = self.faults.strike(scope.service, None, request.full_path)
-            answer = refusal(None, scope.service, fault) if fault in _ERRORS else self.fallback
+            call = Call(scope.service, None, 0, request.full_path)
+            fault = self.faults.strike(call, scope.region, self.clock.now())
+            answer = refusal(None, scope.service, fault) if type(fault) in _ERRORS else self.fallback
         else:
-            call = _call(control_plane, request, scope.service)
-            self.journal.asked(call)
-            fault = self.faults.strike(call.service, call.operation, call.text)
-            if fault in _ERRORS:
-                answer = refusal(control_plane, scope.service, fault)
-            else:
-                answer = control_plane.respond(request, Caller(scope.region))
-            self.journal.answered(call, answer.status_code, fault)
-        return _lost(answer) if fault == LOSE_ANSWER else answer
+            answer, fault = self._asked(control_plane, request, scope)
+        match fault:
+            case LoseAnswer():
+                return _after(answer, _lose_connection)
+            case SlowAnswer(seconds=seconds):
+                return _after(answer, lambda _: self._wait(seconds or 0.0))
+        return answer
+
+    def _asked(self, control_plane: Service, request: Request, scope: Scope) -> tuple[Response, Fault | None]:
+        """Let one of our control planes answer; return also the fault that struck the call."""
+        call, skew = _call(control_plane, request, scope.service), self.faults.skew(scope.service)
+        request.environ[SKEW] = skew
+        self.journal.asked(call)
+        fault = self.faults.strike(call, scope.region, self.clock.now())
+        if type(fault) in _ERRORS:
+            answer = refusal(control_plane, scope.service, fault)
+        elif skew and (words := expired(request.headers.get("X-Amz-Date", ""), time.time() + skew)):
+            answer = control_plane.refuse(ServiceError("InvalidSignatureException", words, 403))
+        else:
+            answer = control_plane.respond(request, Caller(scope.region), skew)
+        self.journal.answered(call, answer.status_code, fault.kind if fault else None)
+        return answer, fault
+
+    def _wait(self, seconds: float) -> None:
+        until = self.clock.now() + seconds
+        with self._closing:
+            while not self._closed and self.clock.now() < until:
+                self.clock.wait(self._closing, until)
 
 
 def _call(control_plane: Service, request: Request, service: str) -> Call:
@@ -121,12 +145,12 @@ def _call(control_plane: Service, request: Request, service: str) -> Call:
     return Call(service, operation, request.environ["REMOTE_PORT"], text)
 
 
-def refusal(control_plane: Service | None, service: str, fault: str) -> Response:
-    """Return the error by which a service says that it is called too often (THROTTLE) or that it failed (ERROR).
+def refusal(control_plane: Service | None, service: str, fault: Fault | None) -> Response:
+    """Return the error by which a service says that it is called too often, or that it failed.
 
     Sources: "Common Errors" in the API references of EMR, EMR Serverless and EMR on EKS; "Error responses" in S3's.
     """
-    error = (_S3_ERRORS if service == "s3" else _ERRORS)[fault]
+    error = (_S3_ERRORS if service == "s3" else _ERRORS)[type(fault)]
     if control_plane is not None:
         return control_plane.refuse(error)
     body = f"<Error><Code>{error.code}</Code><Message>{error.message}</Message></Error>"
@@ -138,13 +162,15 @@ def refusal(control_plane: Service | None, service: str, fault: str) -> Response
     return Response(body, error.status, {"x-amzn-ErrorType": error.code}, content_type="application/x-amz-json-1.1")
 
 
-_ERRORS = {
-    THROTTLE: ServiceError("ThrottlingException", "Rate exceeded", 400),
-    ERROR: ServiceError("InternalServerException", "Internal server error", 500),
+_TOO_OFTEN = ServiceError("ThrottlingException", "Rate exceeded", 400)
+_ERRORS: dict[type[Fault | None], ServiceError] = {
+    Throttle: _TOO_OFTEN,
+    RateLimit: _TOO_OFTEN,
+    Error: ServiceError("InternalServerException", "Internal server error", 500),
 }
-_S3_ERRORS = {
-    THROTTLE: ServiceError("SlowDown", "Please reduce your request rate.", 503),
-    ERROR: ServiceError("InternalError", "We encountered an internal error. Please try again.", 500),
+_S3_ERRORS: dict[type[Fault | None], ServiceError] = {
+    Throttle: ServiceError("SlowDown", "Please reduce your request rate.", 503),
+    Error: ServiceError("InternalError", "We encountered an internal error. Please try again.", 500),
 }
 
 
@@ -156,16 +182,21 @@ def _protocol(service: str) -> str | None:
     return protocol
 
 
-def _lost(answer: WSGIApplication) -> WSGIApplication:
-    """Return an application that has the effect of `answer` and closes the connection without a word."""
+def _after(answer: WSGIApplication, then: Callable[[WSGIEnvironment], None]) -> WSGIApplication:
+    """Return an application that has the effect of `answer`, and sends it once `then` returns."""
 
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001 - says nothing
-        Response.from_app(answer, environ, buffered=True)
-        connection: socket.socket = environ["werkzeug.socket"]
-        connection.shutdown(socket.SHUT_RDWR)
-        raise ConnectionAbortedError("the answer is lost on purpose")  # werkzeug takes it for a client that has gone
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        done = Response.from_app(answer, environ, buffered=True)
+        then(environ)
+        return done(environ, start_response)
 
     return application
+
+
+def _lose_connection(environ: WSGIEnvironment) -> None:
+    connection: socket.socket = environ["werkzeug.socket"]
+    connection.shutdown(socket.SHUT_RDWR)
+    raise ConnectionAbortedError("the answer is lost on purpose")  # werkzeug takes it for a client that has gone
 
 
 def side_door(request: Request, faults: Faults) -> Response:
@@ -234,6 +265,11 @@ def bind(host: str, port: int) -> BaseWSGIServer:
         """moto's request handler without a line per request, and without Nagle's delay between header and body."""
 
         disable_nagle_algorithm = True
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            """Return the time of an answer, by the clock of the service."""
+            now = time.time() if timestamp is None else timestamp
+            return super().date_time_string(now + self.environ.get(SKEW, 0))
 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Say nothing: clients poll, and errors are theirs to see."""

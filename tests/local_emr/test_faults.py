@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from dataclasses import replace
 
 import boto3
@@ -17,26 +14,22 @@ from hypothesis import strategies as st
 from werkzeug.test import create_environ
 from werkzeug.wrappers import Request
 
-from local_emr.faults import EMR_SERVICES, FAULTS, REFUSE_CAPACITY, Fault, Faults, InvalidFaultError, fault_of
+from local_emr.faults import (
+    EMR_SERVICES,
+    BootstrapFailure,
+    Faults,
+    InvalidFaultError,
+    RefuseCapacity,
+    Throttle,
+    ValidationFailure,
+    fault_of,
+)
+from local_emr.journal import Call
 from local_emr.server import side_door
-from tests.local_emr.asking import cluster_of, create, refusal, state_of
+from tests.local_emr.asking import arm, ask, cluster_of, create, refusal, state_of
 from tests.local_emr.scripted import eventually, step
 
-
-def ask(endpoint, method, body=None):
-    """Call the side door; return status and answer."""
-    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(f"{endpoint.url}/_local_emr/faults", data, method=method)
-    try:
-        with urllib.request.urlopen(request) as answer:
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.loads(error.read())
-
-
-def arm(endpoint, fault, service="elasticmapreduce", **more):
-    assert ask(endpoint, "POST", {"service": service, "fault": fault, **more})[0] == 200
+SERVERLESS = "emr-serverless"
 
 
 # Asking for faults
@@ -58,22 +51,39 @@ def test_what_is_armed_is_listed_with_how_often_it_struck_until_it_is_forgotten(
         ({"fault": "throttle"}, "None is no service: give what requests are signed for, such as elasticmapreduce, "),
         ({"service": ["s3"], "fault": "throttle"}, "['s3'] is no service"),
         ({"service": "emr", "fault": "throttle"}, "'emr' is no service"),
-        ({"service": "s3"}, "None is not a fault: give one of throttle, error, lose_answer, refuse_capacity."),
+        ({"service": "s3"}, "None is not a fault: give one of throttle, error, lose_answer, slow_answer, rate_limit, "),
         ({"service": "s3", "fault": "melt"}, "'melt' is not a fault"),
-        ({"service": "s3", "fault": "error", "when": 1}, "A fault has no 'when': give service, fault, operation, "),
+        ({"service": "s3", "fault": ["error"]}, "['error'] is not a fault"),
+        (
+            {"service": "s3", "fault": "error", "when": 1},
+            "error has no 'when': give fault, service, operation, count, ",
+        ),
         ({"service": "s3", "fault": "error", "count": 0}, "count must be a whole number of 1 or more, not 0."),
         ({"service": "s3", "fault": "error", "count": True}, "count must be a whole number of 1 or more, not True."),
         ({"service": "s3", "fault": "error", "name_contains": 1}, "name_contains must be a text, not 1."),
         ({"service": "s3", "fault": "error", "operation": "PutObject"}, "The operations of s3 are not told apart here"),
-        ({"service": "s3", "fault": "refuse_capacity"}, "s3 starts no compute here"),
+        ({"service": SERVERLESS, "fault": "error", "operation": "StartJob"}, "has no operation 'StartJob'"),
+        ({"service": SERVERLESS, "fault": "error", "operation": ["StartJob"]}, "has no operation ['StartJob']"),
+        ({"service": "s3", "fault": "refuse_capacity"}, "s3 has no refuse_capacity here: give elasticmapreduce or emr"),
+        ({"service": SERVERLESS, "fault": "bootstrap_failure"}, "no bootstrap_failure here: give elasticmapreduce."),
         (
-            {"service": "emr-serverless", "fault": "error", "operation": "StartJob"},
-            "emr-serverless has no operation 'StartJob'",
+            {"service": SERVERLESS, "fault": "refuse_capacity", "operation": "StartJobRun"},
+            "no 'operation': give fault,",
         ),
+        ({"service": SERVERLESS, "fault": "slow_answer"}, "seconds must be a number, more than 0 and at most 600, not"),
+        ({"service": SERVERLESS, "fault": "lag", "seconds": 61}, "more than 0 and at most 60, not 61."),
+        ({"service": SERVERLESS, "fault": "lag", "seconds": True}, "more than 0 and at most 60, not True."),
+        ({"service": SERVERLESS, "fault": "lag", "seconds": float("nan")}, "at most 60, not nan."),
+        ({"service": SERVERLESS, "fault": "lag", "seconds": "5"}, "at most 60, not '5'."),
+        ({"service": SERVERLESS, "fault": "clock_skew", "seconds": -86_401}, "up to 86400, either sign, not -86401."),
+        ({"service": SERVERLESS, "fault": "clock_skew", "seconds": 0}, "up to 86400, either sign, not 0."),
+        ({"service": SERVERLESS, "fault": "spot_loss"}, "give either name_contains or id."),
         (
-            {"service": "emr-serverless", "fault": "refuse_capacity", "operation": "StartJobRun"},
-            "refuse_capacity strikes compute and not calls: leave operation out.",
+            {"service": SERVERLESS, "fault": "vanish", "id": "a", "name_contains": "b"},
+            "give either name_contains or id.",
         ),
+        ({"service": SERVERLESS, "fault": "vanish", "id": 7}, "id must be a text, not 7."),
+        ({"service": SERVERLESS, "fault": "rate_limit", "operation": "TagResource"}, "no rate of TagResource to keep"),
     ],
 )
 def test_what_is_no_fault_is_refused_in_one_sentence(asked, words):
@@ -118,20 +128,26 @@ def test_only_the_endpoints_own_machine_uses_the_side_door(client, status):
 # Which call is struck
 
 
+def struck_by(faults, service="s3", operation=None, text=""):
+    """Say what strikes a call."""
+    fault = faults.strike(Call(service, operation, 1, text), "us-east-1", 0.0)
+    return fault and fault.kind
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(0, 20))
 def test_as_many_calls_are_struck_as_were_asked_for_and_none_twice(counts, calls):
     faults = Faults()
     for count in counts:
-        faults.arm(Fault("s3", "throttle", count=count))
-    struck = [faults.strike("s3", None, "") for _ in range(calls)]
+        faults.arm(Throttle("s3", count=count))
+    struck = [struck_by(faults) for _ in range(calls)]
     assert struck.count("throttle") == min(calls, sum(counts))
     assert [fault["struck"] for fault in faults.armed()] == [
         max(0, min(count, calls - sum(counts[:number]))) for number, count in enumerate(counts)
     ]
 
 
-SUBMIT = Fault("emr-serverless", "throttle", operation="StartJobRun", name_contains="flights")
+SUBMIT = Throttle("emr-serverless", operation="StartJobRun", name_contains="flights")
 
 
 @pytest.mark.parametrize(
@@ -142,22 +158,22 @@ SUBMIT = Fault("emr-serverless", "throttle", operation="StartJobRun", name_conta
         (replace(SUBMIT, service="emr-containers"), None),
         (replace(SUBMIT, operation="GetJobRun"), None),
         (replace(SUBMIT, name_contains="carriers"), None),
-        (replace(SUBMIT, fault=REFUSE_CAPACITY, operation=None), None),
+        (RefuseCapacity("emr-serverless"), None),
     ],
 )
 def test_a_call_is_struck_by_what_fits_its_service_operation_and_text(fault, struck):
     faults = Faults()
     faults.arm(fault)
-    assert faults.strike("emr-serverless", "StartJobRun", '{"name": "flights-clean"}') == struck
+    assert struck_by(faults, "emr-serverless", "StartJobRun", '{"name": "flights-clean"}') == struck
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [RefuseCapacity, BootstrapFailure, ValidationFailure, Throttle])
 def test_only_a_refused_capacity_refuses_compute_and_only_by_its_name_and_count(fault):
     faults = Faults()
-    faults.arm(Fault("emr-serverless", fault, name_contains="spot"))
-    asked = [("emr-serverless", "steady"), ("emr-containers", "spot"), ("emr-serverless", "spot-1")]
-    refused = [faults.capacity_refused(*asking) for asking in [*asked, asked[-1]]]
-    assert refused == [False, False, fault == REFUSE_CAPACITY, False]
+    faults.arm(fault("elasticmapreduce", name_contains="spot"))
+    asked = [("elasticmapreduce", "steady"), ("emr-containers", "spot"), ("elasticmapreduce", "spot-1")]
+    refused = [faults.strikes_compute(RefuseCapacity, *asking) for asking in [*asked, asked[-1]]]
+    assert refused == [False, False, fault == RefuseCapacity, False]
 
 
 # What the client meets

@@ -10,12 +10,11 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from local_emr.endpoint import running
-from tests.local_emr.asking import create, state_of, step_states
+from tests.local_emr.asking import arm, create, state_of, step_states
 from tests.local_emr.conftest import client_of
 from tests.local_emr.eks.conftest import Namespace
 from tests.local_emr.scripted import DEADLINE, ManualClock, ScriptedEngine, eventually, step
 from tests.local_emr.serverless.asking import Asker
-from tests.local_emr.test_faults import arm
 
 
 def told(endpoint, what):

@@ -13,7 +13,7 @@ from botocore.session import get_session
 
 from local_emr import __version__
 from local_emr.protocol import broken_constraints, shaped
-from local_emr.server import Scope, credential_scope
+from local_emr.signing import Scope, credential_scope
 
 MODEL = get_session().get_service_model("emr")
 

@@ -77,7 +77,7 @@ def test_a_record_that_cannot_be_read_is_named_and_hinders_nothing(tmp_path, cap
     record.write_text(content)
     with serving(tmp_path) as url:
         assert client_of(url, "emr").list_clusters()["Clusters"] == []
-    assert f"{record} is no cluster's record" in caplog.text
+    assert f"{record} is no record" in caplog.text
     assert record.read_text() == content
 
 

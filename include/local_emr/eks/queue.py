@@ -9,6 +9,7 @@ from local_emr.eks import lifecycle
 from local_emr.eks.lifecycle import Abandon, End, Move, Submit
 from local_emr.eks.records import TERMINATED, EksJobRun, VirtualCluster
 from local_emr.eks.work import work_of
+from local_emr.faults import RefuseCapacity
 from local_emr.runs import JobQueue, Machine, Sleep, Stop
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class VirtualClusterQueue(JobQueue[VirtualCluster, EksJobRun, Move]):
             run.attempt.enter("SUBMITTED", self.now())
         elif isinstance(move, Abandon):
             lifecycle.end(run, "CANCELLED", self.now(), "JobRun cancelled successfully.")
-        elif self._faults.capacity_refused(SERVICE, f"{self.owner.name}/{run.name}"):
+        elif self._faults.strikes_compute(RefuseCapacity, SERVICE, f"{self.owner.name}/{run.name}"):
             lifecycle.lack_room(run, self.now())
         else:
             lifecycle.start(run, self.now())

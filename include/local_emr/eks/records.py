@@ -12,6 +12,8 @@ from local_emr.runs.logs import ACCOUNT
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from local_emr.clock import Clock
+
 RUNNING, TERMINATING, TERMINATED = "RUNNING", "TERMINATING", "TERMINATED"
 """States of a virtual cluster; it is RUNNING from the start, for nothing of its own has to boot."""
 
@@ -111,11 +113,11 @@ class EksJobRun(JobRun):
 class Store:
     """Where the records are, below the endpoint's data folder."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, clock: Clock) -> None:
         self.folder = data / "virtual-clusters"
-        self.clusters = Records(self.folder, "*/virtual-cluster.json", VirtualCluster.read)
-        self.job_runs = Records(self.folder, "*/job-runs/*.json", EksJobRun.read)
-        self.templates = Records(data / "job-templates", "*.json", JobTemplate.read)
+        self.clusters = Records(self.folder, "*/virtual-cluster.json", VirtualCluster.read, clock)
+        self.job_runs = Records(self.folder, "*/job-runs/*.json", EksJobRun.read, clock)
+        self.templates = Records(data / "job-templates", "*.json", JobTemplate.read, clock)
 
     def folder_of(self, cluster_id: str) -> Path:
         """Return the folder of what lives as long as the virtual cluster."""

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from local_emr.eks import lifecycle, requests, views
-from local_emr.eks.queue import VirtualClusterQueue
+from local_emr.eks.queue import SERVICE, VirtualClusterQueue
 from local_emr.eks.records import TERMINATED, TERMINATING, EksJobRun, JobTemplate, Store, VirtualCluster
 from local_emr.runs.records import lose
 from local_emr.runs.requests import created_in, page, repeated
@@ -29,11 +29,12 @@ class EmrContainers:
     def __init__(self, machine: Machine, faults: Faults) -> None:
         self.machine = machine
         self._faults = faults
-        self._store = Store(machine.data)
+        self._store = Store(machine.data, machine.clock)
         self._lock = threading.Lock()
         self._templates = {template.id: template for template in self._store.templates.load()}
         self._queues: dict[str, VirtualClusterQueue] = {}
         self._load()
+        faults.at_once(SERVICE, lambda fault: sum(queue.strike(fault) for queue in list(self._queues.values())))
 
     def close(self) -> None:
         """Make no more moves. Job runs keep their last state; the next start calls them lost."""
@@ -52,9 +53,7 @@ class EmrContainers:
                 taken = (other.namespace for other in known if other.state != TERMINATED)
                 if cluster.namespace in taken:
                     raise requests.refused("A virtual cluster already exists in the given namespace")
-                queue = self._queue(cluster, ())
-                queue.begin()
-                self._queues[cluster.id] = queue
+                self._queue(cluster, ()).begin()
         return views.virtual_cluster_view(cluster, ())
 
     def describe_virtual_cluster(self, request: Answer, caller: Caller) -> Answer:
@@ -65,14 +64,14 @@ class EmrContainers:
         """List virtual clusters, newest first."""
         states, provider = request.get("states"), request.get("containerProviderId")
         found = [
-            queue.owner
-            for queue in list(self._queues.values())
-            if queue.owner.region == caller.region
-            and (not states or queue.owner.state in states)
-            and provider in (None, queue.owner.namespace[0])
+            cluster
+            for cluster in self._store.clusters.listed(self._faults.lag(SERVICE))
+            if cluster.region == caller.region
+            and (not states or cluster.state in states)
+            and provider in (None, cluster.namespace[0])
         ]
         clusters, token = _listed(found, request)
-        shown = [_cluster_view(self._queues[cluster.id]) for cluster in clusters]
+        shown = [views.virtual_cluster_view(cluster, self._queues[cluster.id].live()) for cluster in clusters]
         return {"virtualClusters": shown, "nextToken": token}
 
     def update_virtual_cluster(self, request: Answer, caller: Caller) -> Answer:
@@ -120,12 +119,13 @@ class EmrContainers:
         """List a virtual cluster's job runs, newest first."""
         queue = self._find(request["virtualClusterId"], caller, requests.refused)
         states, name = request.get("states"), request.get("name")
-        with queue.reading():
-            found = [
-                run for run in queue.runs.values() if (not states or run.state in states) and name in (None, run.name)
-            ]
-            runs, token = _listed(found, request)
-            return {"jobRuns": [views.job_run_view(run) for run in runs], "nextToken": token}
+        found = [
+            run
+            for run in self._store.job_runs.listed(self._faults.lag(SERVICE), queue.owner.id)
+            if run.id not in queue.forgotten and (not states or run.state in states) and name in (None, run.name)
+        ]
+        runs, token = _listed(found, request)
+        return {"jobRuns": [views.job_run_view(run) for run in runs], "nextToken": token}
 
     def cancel_job_run(self, request: Answer, caller: Caller) -> Answer:
         """Begin to cancel a job run."""
@@ -192,16 +192,17 @@ class EmrContainers:
         for run in self._store.job_runs.load():
             runs.setdefault(run.owner, []).append(run)
         for cluster in self._store.clusters.load():
-            queue = self._queues[cluster.id] = self._queue(cluster, runs.get(cluster.id, ()))
-            with queue.changing():
-                for run in queue.live():
-                    lose(run, self.machine.clock.now())
-                    run.failure_reason = "INTERNAL_ERROR"
+            queue = self._queue(cluster, runs.get(cluster.id, ()))
             if cluster.state != TERMINATED:
+                with queue.changing():
+                    for run in queue.live():
+                        lose(run, self.machine.clock.now())
+                        run.failure_reason = "INTERNAL_ERROR"
                 queue.begin()
 
     def _queue(self, cluster: VirtualCluster, runs: Iterable[EksJobRun]) -> VirtualClusterQueue:
-        return VirtualClusterQueue(cluster, runs, self.machine, self._store, self._faults)
+        queue = self._queues[cluster.id] = VirtualClusterQueue(cluster, runs, self.machine, self._store, self._faults)
+        return queue
 
     def _keep(self, template: JobTemplate) -> None:
         self._templates[template.id] = template
@@ -247,7 +248,7 @@ def _cluster_view(queue: VirtualClusterQueue) -> Answer:
 
 def _run(queue: VirtualClusterQueue, run_id: str, error: Callable[[str], ServiceError]) -> EksJobRun:
     run = queue.runs.get(run_id)
-    if run is None:
+    if run is None or run_id in queue.forgotten:
         raise error(f"Job run {run_id} doesn't exist.")
     return run
 

@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local_emr.emr.records import DEFAULT_INSTANCE_TYPE, ENDED, OCCUPYING, ClusterRecord, StepRecord
+from local_emr.emr.views import instances
+from local_emr.faults import BootstrapFailure, RefuseCapacity, ValidationFailure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from local_emr.engine import Outcome
+    from local_emr.faults import ComputeFault
 
 JOB_TERMINATED = "Job terminated"
 
@@ -113,12 +118,63 @@ def lack_capacity(cluster: ClusterRecord, now: float) -> None:
         f"EC2 is out of capacity for {instance_type} in availability zone {zone}. "
         "Learn more at https://docs.aws.amazon.com/console/elasticmapreduce/ERROR_noinstancecapacity"
     )
-    guide = "https://docs.aws.amazon.com/emr/latest/ManagementGuide/INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ.html"
-    data = [{"instance-type": instance_type}, {"availability-zone": zone}, {"public-doc": guide}]
-    cluster.errors = [
-        {"ErrorCode": "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ", "ErrorData": data, "ErrorMessage": message}
-    ]
-    shut_down(cluster, "INTERNAL_ERROR", message, now)
+    data = {"instance-type": instance_type, "availability-zone": zone}
+    _fail(cluster, "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ", data, message, now)
+
+
+def fail_validation(cluster: ClusterRecord, now: float) -> None:
+    """Begin to end a cluster whose instance type is not to be had where it shall be.
+
+    Source: Management Guide, VALIDATION_ERROR_INSTANCE_TYPE_NOT_SUPPORTED.
+    """
+    instance_type = (cluster.instance_types or [DEFAULT_INSTANCE_TYPE])[0]
+    message = (
+        f"The requested instance type {instance_type} is not supported in the requested availability zone. "
+        "Learn more at https://docs.aws.amazon.com/console/elasticmapreduce/ERROR_noinstancetype"
+    )
+    data = {"instance-types": instance_type, "availability-zones": cluster.availability_zone}
+    _fail(cluster, "VALIDATION_ERROR_INSTANCE_TYPE_NOT_SUPPORTED", data, message, now)
+
+
+def fail_bootstrap(cluster: ClusterRecord, now: float) -> None:
+    """Begin to end a cluster whose first bootstrap action failed.
+
+    Source: Management Guide, BOOTSTRAP_FAILURE_PRIMARY_WITH_NON_ZERO_CODE.
+    """
+    primary = next(instance["Ec2InstanceId"] for instance in instances(cluster) if instance["Role"] == "MASTER")
+    message = f"On the master instance ({primary}), bootstrap action 1 returned a non-zero return code"
+    scripts = [action["ScriptBootstrapAction"]["Path"] for action in cluster.request.get("BootstrapActions", [])]
+    data = {"primary-instance-id": primary, "bootstrap-action": "1", "return-code": "1"}
+    where = {"amazon-s3-path": scripts[0]} if scripts else {}
+    _fail(cluster, "BOOTSTRAP_FAILURE_PRIMARY_WITH_NON_ZERO_CODE", data | where, message, now)
+
+
+FAILURES: dict[str, dict[type[ComputeFault], Callable[[ClusterRecord, float], None]]] = {
+    "STARTING": {RefuseCapacity: lack_capacity, ValidationFailure: fail_validation},
+    "BOOTSTRAPPING": {BootstrapFailure: fail_bootstrap},
+}
+"""The faults that may strike a cluster on its way out of a state, and what they do to it."""
+
+_REASONS = ("INTERNAL_ERROR", "VALIDATION_ERROR", "BOOTSTRAP_FAILURE")
+
+
+def _fail(cluster: ClusterRecord, code: str, data: dict[str, str], message: str, now: float) -> None:
+    """Begin to end a cluster with one of the error codes of the Management Guide, "Error codes with ErrorDetail"."""
+    data = {**data, "public-doc": f"https://docs.aws.amazon.com/emr/latest/ManagementGuide/{code}.html"}
+    told = [{name: value} for name, value in data.items()]
+    cluster.errors = [{"ErrorCode": code, "ErrorData": told, "ErrorMessage": message}]
+    shut_down(cluster, next(reason for reason in _REASONS if code.startswith(reason)), message, now)
+
+
+def lose_instances(cluster: ClusterRecord, now: float) -> list[StepRecord]:
+    """Begin to end a cluster whose instances EC2 took back; return the steps whose processes must now end.
+
+    EMR calls the steps that ran CANCELLED. The words, which AWS's FAQ names, and the states are as users have met them
+    (https://github.com/Yelp/mrjob/issues/1822).
+    """
+    alone = len(list(instances(cluster))) == 1
+    message = "All instances in the job flow are terminated" if alone else "The master node was terminated"
+    return shut_down(cluster, "INSTANCE_FAILURE", message, now)
 
 
 def begin_step(cluster: ClusterRecord, step: StepRecord, now: float) -> None:

@@ -1,20 +1,16 @@
-"""What the control plane knows of a cluster and its steps, and how it survives a restart: one JSON file a cluster."""
+"""What the control plane knows of a cluster and its steps."""
 
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-logger = logging.getLogger(__name__)
+from typing import Any
 
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 """States of a cluster that is over."""
+
+HAS_INSTANCES = ("BOOTSTRAPPING", "RUNNING", "WAITING")
+"""States of a cluster whose instances may be lost."""
 
 NOT_OPEN = ("TERMINATING", *ENDED)
 """States of a cluster that takes no more work."""
@@ -77,6 +73,13 @@ class ClusterRecord:
     ended: float | None = None
     steps: list[StepRecord] = field(default_factory=list)
 
+    @classmethod
+    def read(cls, text: str) -> ClusterRecord:
+        """Return a record from its JSON. Raises ValueError, TypeError or KeyError for anything else."""
+        record = json.loads(text)
+        steps = [StepRecord(**step) for step in record.pop("steps")]
+        return cls(**record, steps=steps)
+
     @property
     def name(self) -> str:
         """The cluster's name."""
@@ -106,37 +109,3 @@ class ClusterRecord:
 
 ACCOUNT = "123456789012"
 """The account that moto gives to credentials that it does not know."""
-
-
-def _read(path: Path) -> ClusterRecord | None:
-    try:
-        record = json.loads(path.read_text())
-        steps = [StepRecord(**step) for step in record.pop("steps")]
-        return ClusterRecord(**record, steps=steps)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        logger.warning("%s is no cluster's record that this version can read; it is left alone", path)
-        return None
-
-
-class Records:
-    """The clusters' records on disk: `<folder>/<cluster id>/cluster.json`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def save(self, cluster: ClusterRecord) -> None:
-        """Write the record; a reader and a crash see the old one or the new one."""
-        folder = self.folder_of(cluster.id)
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / "cluster.json.new"
-        temporary.write_text(json.dumps(cluster, default=vars))
-        temporary.replace(folder / "cluster.json")
-
-    def load(self) -> Iterator[ClusterRecord]:
-        """Yield all records, oldest first."""
-        found = [_read(path) for path in self.folder.glob("*/cluster.json")]
-        yield from sorted((record for record in found if record is not None), key=lambda record: record.created)
-
-    def folder_of(self, cluster_id: str) -> Path:
-        """Return the folder of what lives as long as the cluster."""
-        return self.folder / cluster_id

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 from local_emr.emr import lifecycle, logs
 from local_emr.emr.configurations import environment_of, spark_defaults_of
 from local_emr.emr.lifecycle import End, Enter, ShutDown, Sleep, Start
+from local_emr.emr.records import HAS_INSTANCES
 from local_emr.engine import Outcome, Step
+from local_emr.faults import Vanish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from local_emr.emr.records import ClusterRecord, Records, StepRecord
+    from local_emr.emr.records import ClusterRecord, StepRecord
     from local_emr.engine import RunningStep
-    from local_emr.faults import Faults
-    from local_emr.runs import Machine
+    from local_emr.faults import Act, Faults
+    from local_emr.runs import Machine, Records
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +32,9 @@ SERVICE = "elasticmapreduce"
 class Cluster:
     """A cluster at work. Read and change its record only inside `reading()` and `changing()`."""
 
-    def __init__(self, record: ClusterRecord, machine: Machine, records: Records, faults: Faults) -> None:
+    def __init__(
+        self, record: ClusterRecord, machine: Machine, records: Records[ClusterRecord], faults: Faults
+    ) -> None:
         self.record = record
         self.machine = machine
         self._records = records
@@ -38,6 +42,7 @@ class Cluster:
         self.changed = threading.Condition()
         self.running: dict[str, RunningStep] = {}
         self.closed = False
+        self.forgotten: set[str] = set()
 
     @contextmanager
     def reading(self) -> Iterator[ClusterRecord]:
@@ -71,6 +76,20 @@ class Cluster:
             steps = lifecycle.shut_down(record, code, message, self.machine.clock.now())
         self.end_processes(steps)
 
+    def strike(self, fault: Act) -> int:
+        """Let a fault strike the cluster or its steps if it means them, and return how much it struck."""
+        if isinstance(fault, Vanish):
+            with self.reading() as record:
+                meant = {step.id for step in record.steps if fault.means(step.id, f"{record.name}/{step.name}")}
+                self.forgotten |= meant
+            return len(meant)
+        with self.changing() as record:
+            if record.state not in HAS_INSTANCES or not fault.means(record.id, record.name):
+                return 0
+            steps = lifecycle.lose_instances(record, self.machine.clock.now())
+        self.end_processes(steps)
+        return 1
+
     def end_processes(self, steps: list[StepRecord]) -> None:
         """Let the processes of `steps` end, without waiting for it."""
         for step in steps:
@@ -82,7 +101,7 @@ class Cluster:
         self.machine.journal.compute(SERVICE, self.record)
         for step in self.record.steps:
             self.machine.journal.job_run(SERVICE, self.record.id, step, step.args)
-        self._records.save(self.record)
+        self._records.save(self.record, self.record.id)
 
     def _live(self) -> None:
         """Make one move after the other; what is decided is done before anything else can change the record."""
@@ -103,21 +122,29 @@ class Cluster:
             return
         with self.changing() as record:
             now = self.machine.clock.now()
-            if isinstance(move, Enter) and self._lacks_capacity(record):
-                lifecycle.lack_capacity(record, now)
-            elif isinstance(move, Enter):
-                lifecycle.enter(record, move.state, move.message, now)
+            if isinstance(move, Enter):
+                self._enter(record, move, now)
             if isinstance(move, Start):
                 step = next(step for step in record.steps if step.id == move.step_id)
                 lifecycle.begin_step(record, step, now)
                 threading.Thread(target=self._execute, args=(step,), name=step.id, daemon=True).start()
 
-    def _lacks_capacity(self, record: ClusterRecord) -> bool:
-        return record.state == "STARTING" and self._faults.capacity_refused(SERVICE, record.name)
+    def _enter(self, record: ClusterRecord, move: Enter, now: float) -> None:
+        """Go on to the next state, unless the cluster cannot be had."""
+        for fault, fail in lifecycle.FAILURES.get(record.state, {}).items():
+            if self._faults.strikes_compute(fault, SERVICE, record.name):
+                fail(record, now)
+                return
+        lifecycle.enter(record, move.state, move.message, now)
+
+    @property
+    def _folder(self) -> Path:
+        """The folder of what lives as long as the cluster."""
+        return self._records.folder / self.record.id
 
     def _end(self) -> None:
         try:
-            self.machine.engine.release(self._records.folder_of(self.record.id))
+            self.machine.engine.release(self._folder)
         except Exception:
             logger.exception("what served cluster %s could not be ended", self.record.id)
         with self.changing() as record:
@@ -144,7 +171,7 @@ class Cluster:
             running = self.machine.engine.start(
                 Step(step.jar, tuple(step.args), step.main_class, step.properties),
                 folder=folder,
-                cluster=self._records.folder_of(self.record.id),
+                cluster=self._folder,
                 environment=environment_of(self.record),
                 spark_defaults=spark_defaults_of(self.record),
             )

@@ -7,10 +7,11 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from local_emr.emr import lifecycle, requests, views
-from local_emr.emr.records import ENDED, NOT_OPEN, ClusterRecord, Records, StepRecord
+from local_emr.emr.records import ENDED, NOT_OPEN, ClusterRecord, StepRecord
 from local_emr.emr.releases import RELEASES
-from local_emr.emr.scheduler import Cluster
+from local_emr.emr.scheduler import SERVICE, Cluster
 from local_emr.protocol import ServiceError
+from local_emr.runs import Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,14 +35,15 @@ class ElasticMapReduce:
     def __init__(self, machine: Machine, faults: Faults) -> None:
         self.machine = machine
         self._faults = faults
-        self._records = Records(machine.data / "clusters")
+        self._records = Records(machine.data / "clusters", "*/cluster.json", ClusterRecord.read, machine.clock)
         self._clusters: dict[str, Cluster] = {}
         self._preparing = threading.Lock()
         for record in self._records.load():
-            cluster = self._clusters[record.id] = self._at_work(record)
+            cluster = self._at_work(record)
             if record.state not in ENDED:
                 with cluster.changing():
                     lifecycle.lose(record, self._now())
+        faults.at_once(SERVICE, lambda fault: sum(cluster.strike(fault) for cluster in list(self._clusters.values())))
 
     def close(self) -> None:
         """Make no more moves. The clusters' records keep their last state; the next start calls them lost."""
@@ -53,9 +55,7 @@ class ElasticMapReduce:
     def run_job_flow(self, request: Answer, caller: Caller) -> Answer:
         """Create a cluster."""
         record = requests.new_cluster(request, caller.region, self._now())
-        cluster = self._at_work(record)
-        cluster.begin()
-        self._clusters[record.id] = cluster
+        self._at_work(record).begin()
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
         return {"JobFlowId": record.id, "ClusterArn": record.arn}
 
@@ -68,7 +68,7 @@ class ElasticMapReduce:
         """List clusters, newest first."""
         states = request.get("ClusterStates") or None
         after, before = request.get("CreatedAfter", float("-inf")), request.get("CreatedBefore", float("inf"))
-        newest_first = [cluster.record for cluster in reversed(list(self._clusters.values()))]
+        newest_first = reversed(self._records.listed(self._faults.lag(SERVICE)))
         found = [record for record in newest_first if record.region == caller.region]
         wanted = [
             record
@@ -76,7 +76,7 @@ class ElasticMapReduce:
             if after <= record.created <= before and (states is None or record.state in states)
         ]
         page, marker = _page(wanted, found, request.get("Marker"), lambda record: record.id)
-        return {"Clusters": [self._summary(record.id) for record in page], "Marker": marker}
+        return {"Clusters": [views.cluster_summary(record, self._now()) for record in page], "Marker": marker}
 
     def terminate_job_flows(self, request: Answer, caller: Caller) -> Answer:
         """Begin to end clusters: all that are not protected, even if some are."""
@@ -151,29 +151,31 @@ class ElasticMapReduce:
 
     def describe_step(self, request: Answer, caller: Caller) -> Answer:
         """Describe a step."""
-        with self._cluster(request["ClusterId"], caller).reading() as record:
-            return {"Step": views.step_view(_step(record, request["StepId"]))}
+        cluster = self._cluster(request["ClusterId"], caller)
+        with cluster.reading():
+            return {"Step": views.step_view(_step(cluster, request["StepId"]))}
 
     def list_steps(self, request: Answer, caller: Caller) -> Answer:
         """List a cluster's steps, newest first."""
         ids, states = request.get("StepIds") or None, request.get("StepStates") or None
         if ids and len(ids) > MOST_STEP_IDS:
             raise _invalid(f"StepIds can name at most {MOST_STEP_IDS} steps, not {len(ids)}")
-        with self._cluster(request["ClusterId"], caller).reading() as record:
-            for step_id in ids or []:
-                _step(record, step_id)
-            found = record.steps[::-1]
-            wanted = [
-                step for step in found if (ids is None or step.id in ids) and (states is None or step.state in states)
-            ]
-            page, marker = _page(wanted, found, request.get("Marker"), lambda step: step.id)
-            return {"Steps": [views.step_view(step) for step in page], "Marker": marker}
+        cluster = self._cluster(request["ClusterId"], caller)
+        for step_id in ids or []:
+            _step(cluster, step_id)
+        listed = [record.steps for record in self._records.listed(self._faults.lag(SERVICE), cluster.record.id)]
+        found = [step for steps in listed for step in reversed(steps) if step.id not in cluster.forgotten]
+        wanted = [
+            step for step in found if (ids is None or step.id in ids) and (states is None or step.state in states)
+        ]
+        page, marker = _page(wanted, found, request.get("Marker"), lambda step: step.id)
+        return {"Steps": [views.step_view(step) for step in page], "Marker": marker}
 
     def cancel_steps(self, request: Answer, caller: Caller) -> Answer:
         """Cancel pending and running steps; TERM comes first and KILL after it, whichever option is asked for."""
         cluster = self._open(request["ClusterId"], caller)
         with cluster.changing() as record:
-            steps = [_step(record, step_id) for step_id in request["StepIds"]]
+            steps = [_step(cluster, step_id) for step_id in request["StepIds"]]
             running = [step for step in steps if step.state == "RUNNING"]
             reasons = [lifecycle.cancel(record, step, self._now()) for step in steps]
         cluster.end_processes([step for step in running if step.state == "CANCEL_PENDING"])
@@ -296,14 +298,11 @@ class ElasticMapReduce:
     # What the operations share
 
     def _at_work(self, record: ClusterRecord) -> Cluster:
-        return Cluster(record, self.machine, self._records, self._faults)
+        cluster = self._clusters[record.id] = Cluster(record, self.machine, self._records, self._faults)
+        return cluster
 
     def _now(self) -> float:
         return self.machine.clock.now()
-
-    def _summary(self, cluster_id: str) -> Answer:
-        with self._clusters[cluster_id].reading() as record:
-            return views.cluster_summary(record, self._now())
 
     def _prepare(self) -> None:
         """Use a cluster's boot time to get the engine ready; a step does it otherwise, and reports what fails."""
@@ -344,9 +343,9 @@ def _invalid(message: str, error_code: str = "InvalidRequest") -> ServiceError:
     return ServiceError("InvalidRequestException", message, ErrorCode=error_code)
 
 
-def _step(record: ClusterRecord, step_id: str) -> StepRecord:
-    for step in record.steps:
-        if step.id == step_id:
+def _step(cluster: Cluster, step_id: str) -> StepRecord:
+    for step in cluster.record.steps:
+        if step.id == step_id and step_id not in cluster.forgotten:
             return step
     raise _invalid(f"Step id '{step_id}' is not valid.", "NoSuchStep")
 

@@ -7,8 +7,10 @@ import threading
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from local_emr.engine import Outcome
+from local_emr.faults import Vanish
 from local_emr.runs.execution import Execution
 from local_emr.runs.records import JobRun
 
@@ -17,13 +19,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from local_emr.clock import Clock
-    from local_emr.engine import Engine, Outcome
+    from local_emr.engine import Engine
+    from local_emr.faults import Act
     from local_emr.journal import Journal
     from local_emr.runs.execution import Work
 
 logger = logging.getLogger(__name__)
 
-Owner = TypeVar("Owner")
+NODE_LOST = Outcome(succeeded=False, exit_code=137, message="The driver's node was lost: terminated with exit code 137")
+"""How a driver ends whose instance is taken back: killed, as 128 + SIGKILL says; AWS does not document the words."""
+
+
+class _Owner(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Owner = TypeVar("Owner", bound=_Owner)
 Run = TypeVar("Run", bound=JobRun)
 
 
@@ -75,6 +87,8 @@ class JobQueue(ABC, Generic[Owner, Run, Move]):
         self.machine = machine
         self.changed = threading.Condition(threading.RLock())
         self.closed = False
+        self.forgotten: set[str] = set()
+        self._lost: set[str] = set()
         self._execution = Execution(machine.engine, machine.data / "s3")
 
     @abstractmethod
@@ -142,6 +156,19 @@ class JobQueue(ABC, Generic[Owner, Run, Move]):
         """Let the process of `run` end, without waiting for it."""
         self._execution.cancel(run.id)
 
+    def strike(self, fault: Act) -> int:
+        """Let a fault strike the job runs that it means, and return how many it struck."""
+        with self.changing():
+            meant = [run for run in self.runs.values() if fault.means(run.id, f"{self.owner.name}/{run.name}")]
+            if isinstance(fault, Vanish):
+                self.forgotten |= {run.id for run in meant}
+                return len(meant)
+            running = [run for run in meant if run.state == run.states.running]
+            self._lost |= {run.id for run in running}
+            for run in running:
+                self.end_process(run)
+            return len(running)
+
     def _live(self) -> None:
         with self.changed:
             while not self.closed:
@@ -158,4 +185,6 @@ class JobQueue(ABC, Generic[Owner, Run, Move]):
         if self.closed:
             return
         with self.changing():
-            self.settle(run, outcome)
+            lost = run.id in self._lost and not outcome.succeeded
+            self._lost.discard(run.id)
+            self.settle(run, NODE_LOST if lost else outcome)

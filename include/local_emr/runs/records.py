@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import re
 import secrets
 import string
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
+from local_emr.faults import Lag
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from local_emr.clock import Clock
 
 logger = logging.getLogger(__name__)
 
@@ -129,40 +135,81 @@ class _Record(Protocol):
 Record = TypeVar("Record", bound=_Record)
 
 
-class Records(Generic[Record]):
-    """Records of one kind: the files `pattern` below `folder`, each read by `read`."""
+@dataclass
+class _Version:
+    """What a record was from a moment on."""
 
-    def __init__(self, folder: Path, pattern: str, read: Callable[[str], Record]) -> None:
+    since: float
+    text: str
+
+
+class Records(Generic[Record]):
+    """Records of one kind: the files `pattern` below `folder`, each read by `read`.
+
+    Listings read them here and not where they change, so that they can show what was.
+    """
+
+    def __init__(self, folder: Path, pattern: str, read: Callable[[str], Record], clock: Clock) -> None:
         self.folder = folder
         self.pattern = pattern
         self.read = read
-        self._written: dict[Path, str] = {}
+        self.clock = clock
+        self._versions: dict[tuple[str, ...], list[_Version]] = {}
+        self._parsed: dict[tuple[str, ...], tuple[str, Record]] = {}
 
     def save(self, record: Record, *names: str) -> None:
         """Write the record where `names` fill the pattern's stars; a reader and a crash see the old one or the new one."""
-        path = self._path(*names)
         text = json.dumps(asdict(record))  # type: ignore[call-overload]  # records are dataclasses
-        if self._written.get(path) == text:
+        known = self._versions.get(names, [])
+        if known and known[-1].text == text:
             return
+        path = self._path(*names)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.new")
         temporary.write_text(text)
         temporary.replace(path)
-        self._written[path] = text
+        now = self.clock.now()
+        self._versions[names] = [*_as_late_as(now - Lag.longest, known), _Version(now, text)]
 
     def remove(self, *names: str) -> None:
         """Forget the record that `save` wrote under these names."""
-        path = self._path(*names)
-        path.unlink(missing_ok=True)
-        self._written.pop(path, None)
+        self._path(*names).unlink(missing_ok=True)
+        self._versions.pop(names, None)
 
     def load(self) -> Iterator[Record]:
         """Yield all records, oldest first."""
-        found = [self._read(path) for path in self.folder.glob(self.pattern)]
-        yield from sorted((record for record in found if record is not None), key=lambda record: record.created)
+        found = [(record, path) for path in self.folder.glob(self.pattern) if (record := self._read(path)) is not None]
+        for record, path in sorted(found, key=lambda item: item[0].created):
+            self._versions[self._names(path)] = [_Version(-math.inf, path.read_text())]
+            yield record
+
+    def listed(self, ago: float, *names: str) -> list[Record]:
+        """Return the records as they were `ago` seconds ago, oldest first; of those under these first `names`.
+
+        They are not for changing. Younger ones than that are not among them.
+        """
+        moment = self.clock.now() - ago if ago else math.inf
+        found = []
+        for key, versions in list(self._versions.items()):
+            if key[: len(names)] == names:
+                was = [version.text for version in versions if version.since <= moment]
+                found += [self._record(key, text) for text in was[-1:]]
+        return found
+
+    def _record(self, key: tuple[str, ...], text: str) -> Record:
+        parsed = self._parsed.get(key)
+        if parsed is None or parsed[0] != text:
+            parsed = self._parsed[key] = (text, self.read(text))
+        return parsed[1]
 
     def _path(self, *names: str) -> Path:
         return self.folder / self.pattern.replace("*", "{}").format(*names)
+
+    def _names(self, path: Path) -> tuple[str, ...]:
+        """Return what fills the pattern's stars in `path`."""
+        stars = re.escape(self.pattern).replace(r"\*", "([^/]+)")
+        match = re.fullmatch(stars, path.relative_to(self.folder).as_posix())
+        return match.groups() if match else ()
 
     def _read(self, path: Path) -> Record | None:
         try:
@@ -170,3 +217,9 @@ class Records(Generic[Record]):
         except (ValueError, TypeError, KeyError, AttributeError):
             logger.warning("%s is no record that this version can read; it is left alone", path)
             return None
+
+
+def _as_late_as(moment: float, versions: list[_Version]) -> list[_Version]:
+    """Return the versions from the one on that held at `moment`."""
+    before = sum(version.since <= moment for version in versions)
+    return versions[max(0, before - 1) :]

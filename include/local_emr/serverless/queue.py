@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from local_emr.faults import RefuseCapacity
 from local_emr.runs import JobQueue, Situation, Sleep, Stop, Work
 from local_emr.runs.requests import environment_of
 from local_emr.serverless import drivers, lifecycle
@@ -16,18 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from local_emr.engine import Outcome
+    from local_emr.faults import Faults
     from local_emr.runs import Machine, Records
 
 logger = logging.getLogger(__name__)
 
 SERVICE = "emr-serverless"
-
-
-class Faults(Protocol):
-    """Refuses compute on purpose; see `local_emr.faults`."""
-
-    def capacity_refused(self, service: str, name: str) -> bool:
-        """Say whether the compute that `service` is about to start under `name` cannot be had."""
+"""What requests to EMR Serverless are signed for."""
 
 
 class ApplicationQueue(JobQueue[Application, ServerlessJobRun, lifecycle.Move]):
@@ -70,7 +66,7 @@ class ApplicationQueue(JobQueue[Application, ServerlessJobRun, lifecycle.Move]):
     def make(self, move: lifecycle.Move) -> None:
         """Do what was decided."""
         match move:
-            case EnterApplication("STARTED") if self._faults.capacity_refused(SERVICE, self.owner.name):
+            case EnterApplication("STARTED") if self._faults.strikes_compute(RefuseCapacity, SERVICE, self.owner.name):
                 self._refuse()
             case EnterApplication(state, details):
                 self.owner.enter(state, self.now(), details)

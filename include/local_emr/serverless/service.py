@@ -13,10 +13,11 @@ from local_emr.runs import Machine, Records
 from local_emr.runs.records import lose
 from local_emr.runs.requests import created_in, page, repeated
 from local_emr.serverless import lifecycle, requests, views
-from local_emr.serverless.queue import ApplicationQueue, Faults, event_log_name
+from local_emr.serverless.queue import SERVICE, ApplicationQueue, event_log_name
 from local_emr.serverless.records import STOPPED, Application, ServerlessJobRun
 
 if TYPE_CHECKING:
+    from local_emr.faults import Faults
     from local_emr.protocol import Answer, Caller
     from local_emr.runs import Attempt
     from local_emr.runs.requests import Key
@@ -41,8 +42,8 @@ class EmrServerless:
         self.faults = faults
         self.history = history
         folder = machine.data / "serverless"
-        self._applications = Records(folder, "*/application.json", Application.read)
-        self._job_runs = Records(folder, "*/jobruns/*.json", ServerlessJobRun.read)
+        self._applications = Records(folder, "*/application.json", Application.read, machine.clock)
+        self._job_runs = Records(folder, "*/jobruns/*.json", ServerlessJobRun.read, machine.clock)
         self._creating = threading.Lock()
         self._preparing = threading.Lock()
         runs = list(self._job_runs.load())
@@ -51,7 +52,9 @@ class EmrServerless:
             for application in self._applications.load()
         }
         for queue in self._queues.values():
-            self._recover(queue)
+            if queue.owner.state != "TERMINATED":
+                self._recover(queue)
+        faults.at_once(SERVICE, lambda fault: sum(queue.strike(fault) for queue in list(self._queues.values())))
 
     def close(self) -> None:
         """Make no further move; the records keep their last state, and the next start calls lost what lived."""
@@ -67,9 +70,8 @@ class EmrServerless:
             application = repeated(existing, request, "ConflictException")
             if application is None:
                 application = requests.new_application(request, caller.region, self.machine.clock.now())
-                queue = self._queue(application, [])
+                queue = self._queues[application.id] = self._queue(application, [])
                 queue.begin()
-                self._queues[application.id] = queue
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
         return {"applicationId": application.id, "name": application.name or None, "arn": application.arn}
 
@@ -81,8 +83,11 @@ class EmrServerless:
     def list_applications(self, request: Answer, caller: Caller) -> Answer:
         """List applications, newest first, grouped by state when several states are asked for."""
         states = request.get("states") or []
-        found = [queue.owner for queue in list(self._queues.values()) if queue.owner.region == caller.region]
-        wanted = [application for application in found if not states or application.state in states]
+        wanted = [
+            application
+            for application in self._applications.listed(self.faults.lag(SERVICE))
+            if application.region == caller.region and (not states or application.state in states)
+        ]
         key = partial(_newest_first, states=states)
         applications, token = page(wanted, key, request.get("nextToken"), request.get("maxResults", PAGE))
         return {
@@ -154,17 +159,17 @@ class EmrServerless:
     def list_job_runs(self, request: Answer, caller: Caller) -> Answer:
         """List job runs, newest first, grouped by state when several states are asked for."""
         queue, states, mode = self._find(request, caller), request.get("states") or [], request.get("mode")
-        with queue.reading():
-            wanted = [
-                run
-                for run in queue.runs.values()
-                if (not states or run.state in states)
-                and mode in {None, run.mode}
-                and created_in(run.created, request.get("createdAtAfter"), request.get("createdAtBefore"))
-            ]
-            key = partial(_newest_first, states=states)
-            runs, token = page(wanted, key, request.get("nextToken"), request.get("maxResults", PAGE))
-            return {"jobRuns": [views.job_run_summary(run) for run in runs], "nextToken": token}
+        wanted = [
+            run
+            for run in self._job_runs.listed(self.faults.lag(SERVICE), queue.owner.id)
+            if run.id not in queue.forgotten
+            and (not states or run.state in states)
+            and mode in {None, run.mode}
+            and created_in(run.created, request.get("createdAtAfter"), request.get("createdAtBefore"))
+        ]
+        key = partial(_newest_first, states=states)
+        runs, token = page(wanted, key, request.get("nextToken"), request.get("maxResults", PAGE))
+        return {"jobRuns": [views.job_run_summary(run) for run in runs], "nextToken": token}
 
     def list_job_run_attempts(self, request: Answer, caller: Caller) -> Answer:
         """List a job run's attempts, newest first."""
@@ -249,8 +254,7 @@ class EmrServerless:
             lifecycle.lose(application, now)
             for run in queue.live():
                 lose(run, now)
-        if queue.owner.state != "TERMINATED":
-            queue.begin()
+        queue.begin()
 
     def _prepare(self) -> None:
         """Use the time until the first job run to get the engine ready; a job does it otherwise, and reports what fails."""
@@ -286,7 +290,7 @@ def _newest_first(record: Application | ServerlessJobRun, states: list[str]) -> 
 
 def _run(queue: ApplicationQueue, request: Answer) -> ServerlessJobRun:
     run = queue.runs.get(request["jobRunId"])
-    if run is None:
+    if run is None or run.id in queue.forgotten:
         raise _not_found(f"JobRun {request['jobRunId']} does not exist")
     return run
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local_emr.clock import SystemClock
 from local_emr.protocol import ServiceError
 from local_emr.runs import Records
 from local_emr.runs.requests import created_in, page, repeated
@@ -71,12 +72,12 @@ def test_a_stream_is_tried_until_it_failed_too_often_within_an_hour(failed, expe
 
 
 def test_a_record_is_read_as_it_was_written_and_forgotten_when_it_is_removed(tmp_path):
-    records = Records(tmp_path, "*/application.json", Application.read)
+    records = Records(tmp_path, "*/application.json", Application.read, SystemClock())
     application = Application("00a", "us-east-1", {"a": 1}, {"a": 1}, 1.0, 2.0, 3.0, {"k": "v"})
     records.save(application, "00a")
     application.enter("CREATED", 4.0)
     records.save(application, "00a")
-    assert list(Records(tmp_path, "*/application.json", Application.read).load()) == [application]
+    assert list(Records(tmp_path, "*/application.json", Application.read, SystemClock()).load()) == [application]
     records.remove("00a")
     assert list(records.load()) == []
     records.save(application, "00a")
@@ -88,6 +89,6 @@ def test_a_record_that_cannot_be_read_is_named_and_left_alone(tmp_path, caplog, 
     path = tmp_path / "00a" / "application.json"
     path.parent.mkdir()
     path.write_text(content)
-    assert list(Records(tmp_path, "*/application.json", Application.read).load()) == []
+    assert list(Records(tmp_path, "*/application.json", Application.read, SystemClock()).load()) == []
     assert f"{path} is no record that this version can read" in caplog.text
     assert path.read_text() == content

@@ -1,0 +1,47 @@
+"""Faults on purpose, for tests of what calls this endpoint: their kinds, what is armed, and whether it strikes."""
+
+from local_emr.faults.armed import Faults
+from local_emr.faults.kinds import (
+    EMR_SERVICES,
+    KINDS,
+    Act,
+    BootstrapFailure,
+    ClockSkew,
+    ComputeFault,
+    Error,
+    Fault,
+    InvalidFaultError,
+    Lag,
+    LoseAnswer,
+    RateLimit,
+    RefuseCapacity,
+    SlowAnswer,
+    SpotLoss,
+    Throttle,
+    ValidationFailure,
+    Vanish,
+    fault_of,
+)
+
+__all__ = [
+    "EMR_SERVICES",
+    "KINDS",
+    "Act",
+    "BootstrapFailure",
+    "ClockSkew",
+    "ComputeFault",
+    "Error",
+    "Fault",
+    "Faults",
+    "InvalidFaultError",
+    "Lag",
+    "LoseAnswer",
+    "RateLimit",
+    "RefuseCapacity",
+    "SlowAnswer",
+    "SpotLoss",
+    "Throttle",
+    "ValidationFailure",
+    "Vanish",
+    "fault_of",
+]
