@@ -1,4 +1,4 @@
-"""The README's tables of operations are what the code answers."""
+"""The README's tables of operations and faults are what the code knows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from local_emr.eks import EmrContainers
 from local_emr.emr import ElasticMapReduce
-from local_emr.faults import Faults
+from local_emr.faults import KINDS, Faults
 from local_emr.history import History
 from local_emr.journal import Journal
 from local_emr.protocol import JsonService
@@ -35,3 +35,9 @@ def test_the_readme_lists_the_operations_that_are_implemented(tmp_path, service)
     clock = ManualClock()
     machine = Machine(tmp_path, ScriptedEngine(tmp_path, ""), clock, 0, Journal(clock))
     assert re.findall(r"^\| ([A-Z]\w+) \|", table, re.MULTILINE) == SERVICES[service](machine).implemented()
+
+
+def test_the_readme_lists_all_faults():
+    text = (ROOT / "include/local_emr/README.md").read_text()
+    part = text.partition("## Faults on purpose")[2].partition("\n## ")[0]
+    assert sorted(KINDS) == sorted(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE))
