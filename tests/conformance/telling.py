@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 import time
@@ -34,7 +35,7 @@ from tests.local_emr.scripted import ManualClock, ScriptedEngine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emr_pipelines.targets.states import ComputeState, JobState
+    from emr_pipelines.targets.states import JobState
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "states.md"
@@ -114,13 +115,10 @@ class Pauses:
 
     def sleep(self, seconds: float) -> None:
         self._passed += seconds
-        self.happen()
-        threading.Event().wait(0.005)
-
-    def happen(self) -> None:
         happens, self.meanwhile = self.meanwhile, None
         if happens:
             happens()
+        threading.Event().wait(0.005)
 
     def monotonic(self) -> float:
         return self._passed
@@ -144,6 +142,7 @@ class Play:
     def __init__(self, monkeypatch: Any, service: LocalService, run_id: str, profile: str, *arguments: str) -> None:
         self.pauses = Pauses()
         monkeypatch.setattr(watching, "time", self.pauses)
+        monkeypatch.setattr(watching, "random", SimpleNamespace(uniform=lambda *_: 0.01))  # a trigger's pauses, nearly
         self._clients = service.clients
         monkeypatch.setattr(clients, "clients_for", lambda *_: self._clients)
         self.target = target_for(current_environment().profile(profile), self._clients)
@@ -154,7 +153,7 @@ class Play:
             EmrJobOperator(task_id="job", job=SparkJob(script=SCRIPT, args=arguments))
         self._run_id = run_id
         self._tries = {"acquire": 0, "job": 0}
-        self.deferred = False
+        self.when_deferred: Callable[[], None] = lambda: None
         self._acquired: Any = None
         self._stores: dict[str, dict[str, Any]] = {"acquire": {}, "job": {}}
         self.lease = Lease("local", "dag", run_id, "emr")
@@ -236,16 +235,20 @@ class Play:
     def _execute(self, name: str) -> Any:
         """Execute a task as a worker does; where it defers, look as its trigger does, and resume it."""
         self._tries[name] += 1
-        context, task = self._context(name), self._dag.get_task(f"emr.{name}")
+        context, task = self.context(name), self.task(name)
         try:
             return task.execute(context)
         except TaskDeferred as deferred:
-            self.deferred = True
-            self.pauses.happen()
-            event = until(deferred.trigger.look, lambda seen: seen is not None)
-            return getattr(task, deferred.method_name)(context, event, **(deferred.kwargs or {}))
+            self.when_deferred()
+            event = asyncio.run(anext(deferred.trigger.run()))
+            return getattr(task, deferred.method_name)(context, event.payload, **(deferred.kwargs or {}))
 
-    def _context(self, name: str) -> Any:
+    def task(self, name: str) -> Any:
+        """Return one of the pipeline's tasks."""
+        return self._dag.get_task(f"emr.{name}")
+
+    def context(self, name: str) -> Any:
+        """Return what Airflow would give to the next execution of a task."""
         ti = SimpleNamespace(
             dag_id="dag",
             task_id=f"emr.{name}",
@@ -281,6 +284,8 @@ class Staged:
 
     target: str
     service_name: str
+    attempts = 5
+    """How often a call that may be repeated is sent."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -292,7 +297,7 @@ class Staged:
 
     @pytest.fixture
     def service(self, stage):
-        service = LocalService(stage.url, self.service_name, {})
+        service = LocalService(stage.url, self.service_name, {}, self.attempts)
         yield service
         service.forget_faults()
 
@@ -309,11 +314,11 @@ class Staged:
         monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(tmp_path))
         (tmp_path / "compute").mkdir()
 
-        def begin(*arguments, **settings):
+        def begin(*arguments, run_id=name, **settings):
             environment = yaml.safe_load(LOCAL.read_text())
             environment["profiles"][self.target] |= settings
             (tmp_path / "compute" / "local.yaml").write_text(yaml.safe_dump(environment))
-            play = Play(monkeypatch, service, name, self.target, *(arguments or ("hold", name)))
+            play = Play(monkeypatch, service, run_id, self.target, *(arguments or ("hold", name)))
             begun.append(play)
             return play
 
