@@ -13,10 +13,9 @@ from pathlib import Path
 
 from tests.chaos.contestants import OURS, PEER, make_peer_venv
 from tests.chaos.judging import Tally, machine_line, table
-from tests.chaos.schedules import schedule_of
+from tests.chaos.schedules import TARGETS, schedule_of
 from tests.chaos.world import Batch, World, running_world
 
-TARGETS = ("ec2", "eks", "serverless")
 BATCH = 12
 """Runs that go on together: the processes that die are all of theirs."""
 
@@ -57,14 +56,14 @@ def _run(world: World, target: str, seeds: range, given: argparse.Namespace) -> 
     for start in range(seeds.start, seeds.stop, BATCH):
         some = range(start, min(start + BATCH, seeds.stop))
         begun = time.monotonic()
-        batch = world.run(target, [schedule_of(seed, target) for seed in some])
+        batch = world.run([schedule_of(seed, target) for seed in some])
         total += batch.tally
         findings = batch.findings()
         took = time.monotonic() - begun
         print(
             f"{world.contestant.name}, {target}, seeds {some.start} to {some.stop - 1}: {took:.0f} s", file=sys.stderr
         )
-        for finding in findings:
+        for finding in (*findings, *batch.rehearsal.troubles):
             print(f"  {finding}", file=sys.stderr)
         if findings or given.keep_all:
             _keep(batch, given.keep / f"{world.contestant.name}-{target}-{some.start}.jsonl")

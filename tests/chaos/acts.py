@@ -36,7 +36,7 @@ AWAY_SECONDS = 2.0
 
 
 class Acts:
-    """Lets events happen to the runs of one Airflow on one endpoint and one target."""
+    """Lets events happen to the runs of one Airflow on one endpoint."""
 
     def __init__(
         self, airflow: LocalAirflow, rest: AirflowClient, url: str, target: str, contestant: Contestant
@@ -45,16 +45,18 @@ class Acts:
         self._airflow = airflow
         self._rest = rest
         self._url = url
-        self._target = target
         self._contestant = contestant
         self._component = threading.Lock()
-        self._of_emr = boto3.client(
-            CLIENTS[target],
-            endpoint_url=url,
-            region_name=CLIENT_ENVIRONMENT["AWS_DEFAULT_REGION"],
-            aws_access_key_id="somebody",
-            aws_secret_access_key="else",
-        )
+        self._clients = {
+            target: boto3.client(
+                service,
+                endpoint_url=url,
+                region_name=CLIENT_ENVIRONMENT["AWS_DEFAULT_REGION"],
+                aws_access_key_id="somebody",
+                aws_secret_access_key="else",
+            )
+            for target, service in CLIENTS.items()
+        }
 
     def __call__(self, schedule: Schedule, event: Event, entry: dict[str, Any]) -> None:
         """Let an event happen."""
@@ -137,13 +139,15 @@ class Acts:
         """Lose the answer to the next creations of the run's compute."""
         self._arm("lose_answer", schedule, event, CREATES)
 
-    def lose_release(self, _: Schedule, event: Event, __: object) -> None:
+    def lose_release(self, schedule: Schedule, event: Event, _: object) -> None:
         """Lose the answer to the next release of anybody's compute: such a call names no run."""
-        self._post({"fault": "lose_answer", "operation": RELEASES[self._target], "count": int(event.amount)})
+        self._post(
+            schedule, {"fault": "lose_answer", "operation": RELEASES[schedule.target], "count": int(event.amount)}
+        )
 
     def slow_submit(self, schedule: Schedule, event: Event, _: object) -> None:
         """Answer the next submit of the run so many seconds later."""
-        operation = SUBMITS[self._target]
+        operation = SUBMITS[schedule.target]
         self._post(
             {"fault": "slow_answer", "operation": operation, "seconds": event.amount, "name_contains": schedule.run_id}
         )
@@ -152,73 +156,75 @@ class Acts:
         """Fail the next submits of the run."""
         self._arm("error", schedule, event, SUBMITS)
 
-    def throttle(self, _: Schedule, event: Event, __: object) -> None:
+    def throttle(self, schedule: Schedule, event: Event, _: object) -> None:
         """Throttle the next calls, whosever they are."""
-        self._post({"fault": "throttle", "count": int(event.amount)})
+        self._post(schedule, {"fault": "throttle", "count": int(event.amount)})
 
-    def fail_calls(self, _: Schedule, event: Event, __: object) -> None:
+    def fail_calls(self, schedule: Schedule, event: Event, _: object) -> None:
         """Fail the next calls, whosever they are."""
-        self._post({"fault": "error", "count": int(event.amount)})
+        self._post(schedule, {"fault": "error", "count": int(event.amount)})
 
-    def rate_limit(self, _: Schedule, event: Event, __: object) -> None:
+    def rate_limit(self, schedule: Schedule, event: Event, _: object) -> None:
         """Let the service have AWS's rate limits for so many seconds."""
-        self._for_a_while({"fault": "rate_limit"}, event.amount)
+        self._for_a_while(schedule, {"fault": "rate_limit"}, event.amount)
 
-    def lag(self, _: Schedule, event: Event, __: object) -> None:
+    def lag(self, schedule: Schedule, event: Event, _: object) -> None:
         """Let the service's listings lag by so many seconds."""
-        self._for_a_while({"fault": "lag", "seconds": event.amount}, 45)
+        self._for_a_while(schedule, {"fault": "lag", "seconds": event.amount}, 45)
 
-    def clock_skew(self, _: Schedule, event: Event, __: object) -> None:
+    def clock_skew(self, schedule: Schedule, event: Event, _: object) -> None:
         """Let the service's clock be off."""
-        self._for_a_while({"fault": "clock_skew", "seconds": event.amount}, 45)
+        self._for_a_while(schedule, {"fault": "clock_skew", "seconds": event.amount}, 45)
 
     def refuse_capacity(self, schedule: Schedule, event: Event, _: object) -> None:
         """Have no room for the next compute of the run, or on EMR on EKS for its next job run."""
-        by_name = {} if self._target == "eks" else {"name_contains": self._contestant.compute_name(schedule)}
-        self._post({"fault": "refuse_capacity", "count": int(event.amount), **by_name})
+        by_name = {} if schedule.target == "eks" else {"name_contains": self._contestant.compute_name(schedule)}
+        self._post(schedule, {"fault": "refuse_capacity", "count": int(event.amount), **by_name})
 
     def bootstrap_failure(self, schedule: Schedule, event: Event, _: object) -> None:
         """Let a bootstrap action of the next cluster of the run fail."""
         name = self._contestant.compute_name(schedule)
-        self._post({"fault": "bootstrap_failure", "count": int(event.amount), "name_contains": name})
+        self._post(schedule, {"fault": "bootstrap_failure", "count": int(event.amount), "name_contains": name})
 
-    def spot_loss(self, _: Schedule, __: Event, entry: dict[str, Any]) -> None:
+    def spot_loss(self, schedule: Schedule, _: Event, entry: dict[str, Any]) -> None:
         """Lose the instances under the job run."""
-        self._post({"fault": "spot_loss", "id": entry["compute"] if self._target == "ec2" else entry["id"]})
+        self._post(
+            schedule, {"fault": "spot_loss", "id": entry["compute"] if schedule.target == "ec2" else entry["id"]}
+        )
 
-    def vanish(self, _: Schedule, __: Event, entry: dict[str, Any]) -> None:
+    def vanish(self, schedule: Schedule, _: Event, entry: dict[str, Any]) -> None:
         """Let the service forget the job run."""
-        self._post({"fault": "vanish", "id": entry["id"]})
+        self._post(schedule, {"fault": "vanish", "id": entry["id"]})
 
     def end_compute(self, _: Schedule, __: Event, entry: dict[str, Any]) -> None:
         """Terminate the cluster, as somebody with the console may."""
-        self._of_emr.terminate_job_flows(JobFlowIds=[entry["compute"]])
+        self._clients["ec2"].terminate_job_flows(JobFlowIds=[entry["compute"]])
 
-    def cancel_job(self, _: Schedule, __: Event, entry: dict[str, Any]) -> None:
+    def cancel_job(self, schedule: Schedule, _: Event, entry: dict[str, Any]) -> None:
         """Cancel the job run, as somebody with the console may."""
-        if self._target == "ec2":
-            self._of_emr.cancel_steps(
-                ClusterId=entry["compute"], StepIds=[entry["id"]], StepCancellationOption="TERMINATE_PROCESS"
-            )
-        elif self._target == "eks":
-            self._of_emr.cancel_job_run(virtualClusterId=entry["compute"], id=entry["id"])
+        client = self._clients[schedule.target]
+        compute, job_run = entry["compute"], entry["id"]
+        if schedule.target == "ec2":
+            client.cancel_steps(ClusterId=compute, StepIds=[job_run], StepCancellationOption="TERMINATE_PROCESS")
+        elif schedule.target == "eks":
+            client.cancel_job_run(virtualClusterId=compute, id=job_run)
         else:
-            self._of_emr.cancel_job_run(applicationId=entry["compute"], jobRunId=entry["id"])
+            client.cancel_job_run(applicationId=compute, jobRunId=job_run)
 
     def _arm(self, fault: str, schedule: Schedule, event: Event, operations: dict[str, str]) -> None:
-        operation = operations[self._target]
+        operation = operations[schedule.target]
         self._post(
             {"fault": fault, "operation": operation, "count": int(event.amount), "name_contains": schedule.run_id}
         )
 
-    def _for_a_while(self, fault: dict[str, Any], seconds: float) -> None:
-        self._post(fault)
+    def _for_a_while(self, schedule: Schedule, fault: dict[str, Any], seconds: float) -> None:
+        self._post(schedule, fault)
         timer = threading.Timer(seconds, lambda: self._ask("DELETE"))
         timer.daemon = True
         timer.start()
 
-    def _post(self, fault: dict[str, Any]) -> None:
-        self._ask("POST", {"service": SIGNED[self._target], **fault})
+    def _post(self, schedule: Schedule, fault: dict[str, Any]) -> None:
+        self._ask("POST", {"service": SIGNED[schedule.target], **fault})
 
     def _ask(self, method: str, body: object = None) -> None:
         data = json.dumps(body).encode() if body else None
@@ -276,14 +282,14 @@ class Acts:
             "dag_run_id": schedule.run_id,
             "logical_date": None,
             "conf": {
-                **self._contestant.conf(self._target),
+                **self._contestant.conf(schedule),
                 "jobs": {task: list(words) for task, words in jobs.items()},
             },
         }
         self._rest.post(f"dags/{self._dag(schedule)}/dagRuns", body)
 
     def _dag(self, schedule: Schedule) -> str:
-        return self._contestant.dag_id(schedule, self._target)
+        return self._contestant.dag_id(schedule)
 
     def _click(self, click: Callable[[], object]) -> None:
         """Click again while Airflow is away: a person does."""

@@ -26,15 +26,15 @@ class Contestant:
     dags: tuple[Path, ...]
     python: Path
 
-    def dag_id(self, schedule: Schedule, target: str) -> str:
-        """Return the DAG of a schedule on a target."""
+    def dag_id(self, schedule: Schedule) -> str:
+        """Return the DAG of a schedule."""
         raise NotImplementedError
 
     def task(self, task: str) -> str:
         """Return the id of the task that runs a job."""
         raise NotImplementedError
 
-    def conf(self, target: str) -> dict[str, Any]:
+    def conf(self, schedule: Schedule) -> dict[str, Any]:
         """Return what a run's configuration says of the target."""
         raise NotImplementedError
 
@@ -46,18 +46,17 @@ class Contestant:
 class Ours(Contestant):
     """One pipeline, and the target chosen when a run is triggered."""
 
-    def dag_id(self, schedule: Schedule, target: str) -> str:
+    def dag_id(self, schedule: Schedule) -> str:
         """Return the DAG of a schedule."""
-        del target
         return schedule.dag
 
     def task(self, task: str) -> str:
         """Return the id of a task in its pipeline."""
         return f"emr.{task}"
 
-    def conf(self, target: str) -> dict[str, Any]:
+    def conf(self, schedule: Schedule) -> dict[str, Any]:
         """Choose the target."""
-        return {"target": target}
+        return {"target": schedule.target}
 
     def compute_name(self, schedule: Schedule) -> str:
         """Return the lease, which begins every name."""
@@ -67,17 +66,17 @@ class Ours(Contestant):
 class Peer(Contestant):
     """A DAG of its own for each target, of the amazon provider's operators, as its documentation shows them."""
 
-    def dag_id(self, schedule: Schedule, target: str) -> str:
-        """Return the DAG of a schedule on a target."""
-        return f"{schedule.dag}_{target}"
+    def dag_id(self, schedule: Schedule) -> str:
+        """Return the DAG of a schedule."""
+        return f"{schedule.dag}_{schedule.target}"
 
     def task(self, task: str) -> str:
         """Return the id of a task."""
         return task
 
-    def conf(self, target: str) -> dict[str, Any]:
+    def conf(self, schedule: Schedule) -> dict[str, Any]:
         """Choose nothing: the DAG says it."""
-        del target
+        del schedule
         return {}
 
     def compute_name(self, schedule: Schedule) -> str:

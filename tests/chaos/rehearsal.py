@@ -50,6 +50,12 @@ class Rehearsal:
         if place:
             self.reach(*place, entry)
 
+    def prepare(self, schedule: Schedule) -> None:
+        """Let happen what a schedule has before its run begins."""
+        for event in schedule.before:
+            self._begin(schedule)
+            self._do(schedule, event, {})
+
     def reach(self, run: str, moment: str, what: str, entry: dict[str, Any] | None = None) -> None:
         """Let happen what is due when a run reaches a point."""
         schedule = self._schedules.get(run)
@@ -74,8 +80,7 @@ class Rehearsal:
         self._later.shutdown(cancel_futures=True)
 
     def _happen(self, schedule: Schedule, event: Event, entry: dict[str, Any]) -> None:
-        with self._lock:
-            self._pending[schedule.run_id] += 1
+        self._begin(schedule)
         if event.act.startswith("kill-") and not event.at.after:
             self._do(schedule, event, entry)
             return
@@ -83,6 +88,10 @@ class Rehearsal:
         timer.daemon = True
         self._timers.append(timer)
         timer.start()
+
+    def _begin(self, schedule: Schedule) -> None:
+        with self._lock:
+            self._pending[schedule.run_id] += 1
 
     def _do(self, schedule: Schedule, event: Event, entry: dict[str, Any]) -> None:
         done = {"at": time.time(), "what": "act", "run": schedule.run_id, "act": event.act, "of": entry.get("id")}

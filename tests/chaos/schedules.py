@@ -13,6 +13,8 @@ FIRST, SECOND = "first", "second"
 TASKS = (FIRST, SECOND)
 """The jobs of a run; the second follows the first."""
 
+TARGETS = ("ec2", "eks", "serverless")
+
 SHORT, LONG = 3.0, 32.0
 """Seconds of a job that its task waits for, and of one for which it is deferred."""
 
@@ -46,9 +48,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Schedule:
-    """One run: what its jobs do, what happens to it, and whether it may end red though its jobs did well."""
+    """One run on a target: what its jobs do, what happens to it, and whether it may end red though its jobs did well."""
 
     seed: int
+    target: str
     case: str
     dag: str = "chaos"
     seconds: tuple[float, float] = (SHORT, SHORT)
@@ -57,12 +60,12 @@ class Schedule:
     before: tuple[Event, ...] = ()
     """Faults that are armed before the run begins."""
     red: bool = False
-    targets: frozenset[str] = field(default=frozenset({"ec2", "eks", "serverless"}))
+    targets: frozenset[str] = field(default=frozenset(TARGETS))
 
     @property
     def run_id(self) -> str:
         """The id of the run in Airflow."""
-        return f"chaos-{self.seed:05d}"
+        return f"chaos-{self.target}-{self.seed:05d}"
 
 
 def _at(  # noqa: PLR0913  # a line of the table below
@@ -72,7 +75,7 @@ def _at(  # noqa: PLR0913  # a line of the table below
 
 
 def _case(name: str, *events: Event, **more: object) -> Schedule:
-    return Schedule(0, name, events=events, **more)  # type: ignore[arg-type]
+    return Schedule(0, "", name, events=events, **more)  # type: ignore[arg-type]
 
 
 _START = Point("start", "run")
@@ -90,8 +93,8 @@ CASES = (
     _case(
         "the process dies twice in a row",
         _at("answered", "submit", "kill-process"),
-        _at("running", FIRST, "kill-process", after=1.5),
-        seconds=(8.0, SHORT),
+        _at("running", FIRST, "kill-process", after=7.0),
+        seconds=(14.0, SHORT),
     ),
     _case(
         "the process dies while the job runs", _at("running", FIRST, "kill-process", after=1.0), seconds=(6.0, SHORT)
@@ -207,7 +210,7 @@ _BESIDES = (
 def schedule_of(seed: int, target: str) -> Schedule:
     """Return what happens in a seed's run on a target: each case alone first, then cases with something besides, at other moments."""
     cases = [case for case in CASES if target in case.targets]
-    case = replace(cases[seed % len(cases)], seed=seed)
+    case = replace(cases[seed % len(cases)], seed=seed, target=target)
     if seed < len(cases):
         return case
     random = Random(seed)  # a schedule is no secret

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos.acts import Acts
-from tests.chaos.schedules import CASES, schedule_of
-
-TARGETS = ["ec2", "eks", "serverless"]
+from tests.chaos.schedules import CASES, TARGETS, schedule_of
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -33,5 +31,5 @@ def test_everything_that_is_scheduled_can_be_done(target):
 
 
 def test_runs_have_names_of_which_none_holds_another():
-    names = [schedule_of(seed, "ec2").run_id for seed in range(200)]
+    names = [schedule_of(seed, target).run_id for seed in range(200) for target in TARGETS]
     assert [(one, other) for one in names for other in names if one != other and one in other] == []

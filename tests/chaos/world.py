@@ -19,7 +19,7 @@ from tests.chaos.contestants import OURS
 from tests.chaos.engine import Identity, TimedEngine, reason_of
 from tests.chaos.judging import RunFact, Tally, doubled, is_wrong, job_runs_in, live_compute_in, tally
 from tests.chaos.rehearsal import Rehearsal
-from tests.chaos.schedules import TASKS, Schedule
+from tests.chaos.schedules import CASES, TARGETS, TASKS, Schedule, schedule_of
 from tests.support.airflow import ROOT
 from tests.support.endpoint import CLIENT_ENVIRONMENT
 
@@ -67,11 +67,11 @@ class World:
         if self._rehearsal is not None:
             self._rehearsal.hear({**entry, "at": time.time()})
 
-    def run(self, target: str, schedules: Sequence[Schedule]) -> Batch:
+    def run(self, schedules: Sequence[Schedule]) -> Batch:
         """Run schedules together, and judge them when all have ended."""
-        acts = Acts(self.airflow, self.rest, self.url, target, self.contestant)
+        acts = Acts(self.airflow, self.rest, self.url, self.contestant)
         self._rehearsal = Rehearsal(schedules, acts)
-        batch = Batch(self, target, schedules, acts, self._rehearsal)
+        batch = Batch(self, schedules, acts, self._rehearsal)
         try:
             batch.run()
         finally:
@@ -81,17 +81,14 @@ class World:
 
 
 class Batch:
-    """Some schedules on one target, run together."""
+    """Some schedules, run together."""
 
-    def __init__(
-        self, world: World, target: str, schedules: Sequence[Schedule], acts: Acts, rehearsal: Rehearsal
-    ) -> None:
+    def __init__(self, world: World, schedules: Sequence[Schedule], acts: Acts, rehearsal: Rehearsal) -> None:
         self.schedules = schedules
         self.rehearsal = rehearsal
         self.facts: list[RunFact] = []
         self.reaped: list[str] = []
         self._world = world
-        self._target = target
         self._acts = acts
 
     @property
@@ -102,8 +99,7 @@ class Batch:
     def run(self) -> None:
         """Start all runs, wait for their ends, let the reaper pass, and learn what Airflow says."""
         for schedule in self.schedules:
-            for event in schedule.before:
-                self._acts(schedule, event, {})
+            self.rehearsal.prepare(schedule)
             self._acts.trigger(schedule)
             self.rehearsal.reach(schedule.run_id, "start", "run")
         states = self._await_ends()
@@ -138,7 +134,7 @@ class Batch:
                 for job, told in (fact.reasons_told or {}).items()
                 if not told
             ]
-        return found + [f"reaped {what}" for what in self.reaped] + self.rehearsal.troubles
+        return found + [f"only the reaper ended {what}" for what in self.reaped]
 
     def _await_ends(self) -> dict[str, str]:
         """Wait until all runs have ended, and nothing more is to happen to them."""
@@ -162,7 +158,7 @@ class Batch:
 
     def _states(self) -> dict[str, str]:
         try:
-            dags = {self._world.contestant.dag_id(schedule, self._target) for schedule in self.schedules}
+            dags = {self._world.contestant.dag_id(schedule) for schedule in self.schedules}
             mine = {schedule.run_id for schedule in self.schedules}
             return {
                 run["dag_run_id"]: run["state"]
@@ -210,7 +206,7 @@ class Batch:
         ]
 
     def _is_told(self, schedule: Schedule, job: Identity) -> bool:
-        dag, task = self._world.contestant.dag_id(schedule, self._target), self._world.contestant.task(job.task)
+        dag, task = self._world.contestant.dag_id(schedule), self._world.contestant.task(job.task)
         instances = self._world.rest.task_instances(dag, schedule.run_id)
         tries = next(instance["try_number"] for instance in instances if instance["task_id"] == task)
         return any(
@@ -278,9 +274,7 @@ def _empty_root(folder: Path) -> Path:
 
 
 def _await_dags(rest: AirflowClient, contestant: Contestant) -> None:
-    wanted = {
-        contestant.dag_id(Schedule(0, "", dag=dag), "ec2") for dag in ("chaos", "chaos_times_out", "chaos_deadline")
-    }
+    wanted = {contestant.dag_id(schedule_of(seed, target)) for seed in range(len(CASES)) for target in TARGETS}
     deadline = time.monotonic() + 120
     while not all(map(rest.has_dag, wanted)):
         if time.monotonic() > deadline:
