@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,15 @@ from emr_pipelines.environments import Environment, Reaping, current_environment
 from emr_pipelines.errors import ComputeError
 from emr_pipelines.keys import Lease
 from emr_pipelines.links import REAPER_LINKS, show_links, xcom_page
+from emr_pipelines.missing import remembered
 from emr_pipelines.releasing import end
 from emr_pipelines.targets.base import Owned, Target
 from emr_pipelines.targets.profile import Profile
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+logger = logging.getLogger(__name__)
 
 Row = dict[str, str]
 """What is told of one thing that the deployment owns."""
@@ -35,6 +39,7 @@ class Life(StrEnum):
     """How a run stands, as far as its compute is concerned."""
 
     LIVE = "is live"
+    STRANDED = "waits for ever: its DAG has disappeared"
     ENDED = "has ended"
     DELETED = "was deleted"
 
@@ -96,9 +101,9 @@ def table_of(rows: Sequence[Row]) -> list[str]:
 class EmrReaperOperator(BaseOperator):
     """Lists what this deployment owns in every account and region of its environment, and ends what no run needs any more.
 
-    Compute made for a run is orphaned when the run has ended or was deleted; so are job runs on shared compute. It is ended once it is
-    older than the grace period. Never touched are what a live run holds, what cannot be matched with a run, what a profile
-    keeps, and another deployment's.
+    Compute made for a run is orphaned when the run has ended or was deleted, or when its DAG has disappeared; so are job runs on shared
+    compute. It is ended once it is older than the grace period, and its DAG has been missing for as long. Never touched are what a live
+    run holds, what cannot be matched with a run, what a profile keeps, and another deployment's.
 
     Parameters of the run, ``grace_minutes`` and ``dry_run``, go over what the environment says under ``reaper``. Its XCom lists what was
     found, as ``{"target", "region", "profile", "what", "dag", "run", "created", "found", "done"}``.
@@ -149,10 +154,12 @@ def reap(environment: Environment, reaper: Reaping) -> tuple[list[Row], list[str
     """
     rows: list[Row] = []
     troubles: list[str] = []
-    for place, target, owned in _found(environment, troubles):
+    found = list(_found(environment, troubles))
+    missing = _missing_dags(owned for _, _, owned in found)
+    for place, target, owned in found:
         row = row_of(place, owned)
         try:
-            row |= _reaped(target, owned, reaper)
+            row |= _reaped(target, owned, reaper, missing)
         except Exception as error:  # noqa: BLE001  # everything gets its turn
             row |= {"found": "not known", "done": "failed"}
             troubles.append(f"{row['what']} was not reaped: {error}")
@@ -177,11 +184,24 @@ def _found(environment: Environment, troubles: list[str]) -> Iterator[tuple[Prof
                 yield place, target, owned
 
 
-def _reaped(target: Target, owned: Owned, reaper: Reaping) -> Row:
+def _missing_dags(found: Iterable[Owned]) -> dict[str, float]:
+    """Return since when the DAGs of live runs are missing."""
+    try:
+        leases = [lease for owned in found if (lease := Lease.from_tags(owned.tags))]
+        return remembered({lease.dag_id for lease in leases if life_of(lease) is Life.LIVE}, time.time())
+    except Exception as error:  # noqa: BLE001  # a run that cannot be asked for is told with its compute
+        logger.warning("Whether DAGs have disappeared could not be learned, so their runs count as live: %s", error)
+        return {}
+
+
+def _reaped(target: Target, owned: Owned, reaper: Reaping, missing: Mapping[str, float]) -> Row:
     """Find out about something owned, and end it if it is orphaned: its run is asked for right before."""
     lease = Lease.from_tags(owned.tags)
     life = life_of(lease) if lease else None
-    finding = judge(owned, life, time.time() - owned.created, 60 * reaper.grace_minutes)
+    age = time.time() - owned.created
+    if lease and life is Life.LIVE and lease.dag_id in missing:
+        life, age = Life.STRANDED, min(age, time.time() - missing[lease.dag_id])
+    finding = judge(owned, life, age, 60 * reaper.grace_minutes)
     found = f"{finding}: its run {life}" if finding in (Finding.YOUNG, Finding.ORPHANED) else str(finding)
     if finding is not Finding.ORPHANED or lease is None:
         return {"found": found, "done": "left alone"}

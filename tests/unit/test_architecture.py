@@ -18,7 +18,7 @@ FLOORS = [
     {"documents", "quality"},
     {"environments"},
     {"choosing"},
-    {"artifacts", "clients", "membership", "links", "endings"},
+    {"artifacts", "clients", "membership", "links", "endings", "missing"},
     {"watching"},
     {"operators", "acquiring", "releasing", "reaping"},
     {"pipeline"},

@@ -9,7 +9,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emr_pipelines import EmrReaperOperator, clients, reaping
+from emr_pipelines import EmrReaperOperator, clients, missing, reaping
 from emr_pipelines.environments import Reaping, read_environment
 from emr_pipelines.errors import ComputeError
 from emr_pipelines.keys import Lease
@@ -62,6 +62,10 @@ def airflow(monkeypatch):
         return len([state for state in found if states is None or state in states])
 
     monkeypatch.setattr(RuntimeTaskInstance, "get_dr_count", staticmethod(get_dr_count))
+    monkeypatch.setattr(missing, "is_defined", lambda _: True)
+    memory = {}
+    monkeypatch.setattr(missing.Variable, "get", lambda key, default, deserialize_json: memory.get(key, default))
+    monkeypatch.setattr(missing.Variable, "set", lambda key, value, serialize_json: memory.update({key: value}))
     return runs
 
 
@@ -99,6 +103,8 @@ WORK = Compute("toy", "toy", "m-0", "0" * 16, "profile")
         (MADE, Life.ENDED, HOUR, Finding.ORPHANED),
         (MADE, Life.DELETED, 9 * HOUR, Finding.ORPHANED),
         (WORK, Life.ENDED, 9 * HOUR, Finding.ORPHANED),
+        (MADE, Life.STRANDED, HOUR - 1, Finding.YOUNG),
+        (MADE, Life.STRANDED, HOUR, Finding.ORPHANED),
     ],
 )
 def test_what_the_reaper_finds_about_something_owned(compute, life, age, finding):
@@ -114,7 +120,7 @@ def test_what_the_reaper_finds_about_something_owned(compute, life, age, finding
 def test_only_the_compute_of_a_run_that_is_over_is_ever_ended(compute, life, age, grace):
     if judge(Owned(compute, {}, 0.0), life, age, grace) in ORPHANED:
         assert compute.lease
-        assert life in (Life.ENDED, Life.DELETED)
+        assert life in (Life.ENDED, Life.DELETED, Life.STRANDED)
         assert age >= grace
 
 
@@ -206,6 +212,27 @@ def test_a_cleared_run_is_asked_for_again_right_before_its_compute_would_be_ende
     rows, _ = reap(environment, REAPS)
     assert machine.alive
     assert [row["done"] for row in rows] == ["ended", "left alone"]
+
+
+def test_a_live_run_whose_dag_has_disappeared_keeps_its_compute_for_the_grace_and_no_longer(
+    environment, airflow, acquire, monkeypatch
+):
+    machine = acquire("live")
+    airflow["dag", "live"] = "running"
+    monkeypatch.setattr(missing, "is_defined", lambda _: False)
+    begun = time.time()
+    rows, _ = reap(environment, REAPS)
+    assert (rows[0]["found"], machine.alive) == (f"{Finding.YOUNG}: its run {Life.STRANDED}", True)
+    monkeypatch.setattr(reaping.time, "time", lambda: begun + HOUR - 5)
+    reap(environment, REAPS)
+    assert machine.alive
+    monkeypatch.setattr(reaping.time, "time", lambda: begun + HOUR + 5)
+    rows, _ = reap(environment, REAPS)
+    assert (rows[0]["done"], machine.alive) == ("ended", False)
+
+
+def test_a_dag_that_comes_back_is_forgotten_to_have_been_missing():
+    assert missing.since(["a", "b"], {"b": 5.0, "c": 6.0}, now=9.0) == {"a": 9.0, "b": 5.0}
 
 
 def test_an_account_that_cannot_be_asked_keeps_no_other_from_being_reaped(
