@@ -38,9 +38,7 @@ AWAY_SECONDS = 2.0
 class Acts:
     """Lets events happen to the runs of one Airflow on one endpoint."""
 
-    def __init__(
-        self, airflow: LocalAirflow, rest: AirflowClient, url: str, target: str, contestant: Contestant
-    ) -> None:
+    def __init__(self, airflow: LocalAirflow, rest: AirflowClient, url: str, contestant: Contestant) -> None:
         self.cleared: defaultdict[str, list[float]] = defaultdict(list)
         self._airflow = airflow
         self._rest = rest

@@ -219,6 +219,12 @@ def schedule_of(seed: int, target: str) -> Schedule:
     return replace(case, events=events)
 
 
+def case_of(name: str, target: str) -> Schedule:
+    """Return one case on a target, alone, by its name. Raises StopIteration when there is none."""
+    seed, case = next((seed, case) for seed, case in enumerate(CASES) if case.case == name and target in case.targets)
+    return replace(case, seed=seed, target=target)
+
+
 def _moved(event: Event, random: Random) -> Event:
     """Return the event at a moment nearby."""
     if event.at.after == 0.0:

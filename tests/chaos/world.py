@@ -176,7 +176,7 @@ class Batch:
 
     def _reap(self) -> list[str]:
         """Let one pass of the reaper, past its grace, end what is left; return what it ended."""
-        if self._world.contestant is not OURS:
+        if self._world.contestant.name != OURS.name:
             return []
         run_id = f"chaos-{time.time_ns()}"
         conf = {"dry_run": False, "grace_minutes": 0}
@@ -234,7 +234,7 @@ def running_world(contestant: Contestant, folder: Path) -> Iterator[World]:
             boto3.client("s3", endpoint_url=url, **_credentials()).create_bucket(Bucket=bucket)
         airflow = LocalAirflow(
             folder / "airflow",
-            ROOT if contestant is OURS else _empty_root(folder / "root"),
+            ROOT if contestant.name == OURS.name else _empty_root(folder / "root"),
             0,
             endpoint_url=url,
             dag_folders=contestant.dags,
