@@ -147,7 +147,8 @@ class Acts:
         """Answer the next submit of the run so many seconds later."""
         operation = SUBMITS[schedule.target]
         self._post(
-            {"fault": "slow_answer", "operation": operation, "seconds": event.amount, "name_contains": schedule.run_id}
+            schedule,
+            {"fault": "slow_answer", "operation": operation, "seconds": event.amount, "name_contains": schedule.run_id},
         )
 
     def fail_submit(self, schedule: Schedule, event: Event, _: object) -> None:
@@ -212,7 +213,8 @@ class Acts:
     def _arm(self, fault: str, schedule: Schedule, event: Event, operations: dict[str, str]) -> None:
         operation = operations[schedule.target]
         self._post(
-            {"fault": fault, "operation": operation, "count": int(event.amount), "name_contains": schedule.run_id}
+            schedule,
+            {"fault": fault, "operation": operation, "count": int(event.amount), "name_contains": schedule.run_id},
         )
 
     def _for_a_while(self, schedule: Schedule, fault: dict[str, Any], seconds: float) -> None:

@@ -5,7 +5,7 @@ Pure: it reads entries of ``local_emr.journal`` and the states in which Airflow 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -127,7 +127,7 @@ def is_wrong(run: RunFact, facts: Iterable[JobRunFact], tasks: Iterable[str]) ->
 
 
 def tally(
-    journal: list[Mapping[str, Any]], runs: Iterable[RunFact], tasks: Iterable[str], reaped: Iterable[str] = ()
+    journal: Sequence[Mapping[str, Any]], runs: Iterable[RunFact], tasks: Iterable[str], reaped: Iterable[str] = ()
 ) -> Tally:
     """Count what a batch of runs did to the invariants; ``reaped`` are ids of what only the reaper ended."""
     runs, tasks = list(runs), list(tasks)
