@@ -11,7 +11,7 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status password local-emr test test-unit test-browser lint format bench docs wheel lock \
+.PHONY: help demo up down status password local-emr test test-unit test-browser chaos lint format bench docs wheel lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -53,6 +53,10 @@ test-browser: .venv/.ready ## run the tests in a browser, with Chromium from the
 	fi; \
 	CHROMIUM="$$found" $(VENV)/python -m pytest tests/browser
 
+chaos: .venv/.ready ## break a real Airflow on purpose, and count (SEEDS=12 FIRST=0 TARGET=ec2|eks|serverless|all WHO=ours|provider|both)
+	@PYTHONPATH=.:plugins:include $(VENV)/python -m tests.chaos $(call typed,SEEDS,--seeds) $(call typed,FIRST,--first) \
+	  $(call typed,TARGET,--target) $(call typed,WHO,--who)
+
 lint: .venv/.ready ## check style and types
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
@@ -85,7 +89,7 @@ clean: ## stop what runs and forget all data and caches
 	@find dags include plugins tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-all: clean ## as clean, and remove the installed packages too
-	@rm -rf .venv
+	@rm -rf .venv .venv-peer
 
 # The stamp is written last: an interrupted set-up starts where it can and ends complete.
 .venv/.ready: requirements-dev.txt

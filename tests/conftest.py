@@ -5,23 +5,23 @@ from xdist import is_xdist_worker
 from xdist.scheduler import LoadFileScheduling
 
 LONGEST = (
-    "tests/pipelines/",
-    "tests/unit/local_airflow/test_whole.py",
-    "tests/local_emr/engine/",
-    "tests/local_emr/test_independent_clients_run_jobs.py",
-    "tests/local_emr/test_independent_clients.py",
-    "tests/unit/flights/",
-    "tests/conformance/test_serverless.py",
-    "tests/conformance/test_eks.py",
-    "tests/unit/quality/",
-    "tests/local_emr/serverless/test_real_job_runs.py",
+    ("tests/pipelines/",),
+    ("tests/chaos/test_chaos.py", "tests/chaos/test_missing_dags.py"),
+    ("tests/unit/flights/test_flights.py", "tests/unit/quality/", "tests/unit/test_spark_sql_job.py"),
+    ("tests/unit/local_airflow/test_whole.py",),
+    ("tests/local_emr/engine/",),
+    ("tests/local_emr/test_independent_clients_run_jobs.py",),
+    ("tests/local_emr/test_independent_clients.py",),
+    ("tests/conformance/test_serverless.py",),
+    ("tests/conformance/test_eks.py",),
+    ("tests/local_emr/serverless/test_real_job_runs.py",),
 )
-"""The files that take longest, and the folders whose files share what takes long to start; longest first."""
+"""What takes longest, longest first; files that share what takes long to start stand together."""
 
 
 def place(test: str) -> int:
     """Tell which of the longest a test belongs to; one more than there are, if none."""
-    return next((number for number, start in enumerate(LONGEST) if test.startswith(start)), len(LONGEST))
+    return next((number for number, starts in enumerate(LONGEST) if test.startswith(starts)), len(LONGEST))
 
 
 class Sharing(LoadFileScheduling):
@@ -29,7 +29,7 @@ class Sharing(LoadFileScheduling):
 
     def _split_scope(self, nodeid):
         number = place(nodeid)
-        return LONGEST[number] if number < len(LONGEST) else super()._split_scope(nodeid)
+        return LONGEST[number][0] if number < len(LONGEST) else super()._split_scope(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

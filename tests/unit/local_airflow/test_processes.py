@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -135,3 +136,22 @@ def test_an_unreadable_record_is_none(tmp_path, content):
 
 def test_stopping_without_a_record_does_nothing(tmp_path):
     assert processes.stop([tmp_path / "none.json"], grace=1) == []
+
+
+def test_one_that_is_ended_alone_leaves_what_it_started(run):
+    process, record, log = run(PARENT)
+    child = int(until(lambda: log.read_text().strip()))
+    processes.end(psutil.Process(process.pid), grace=0)
+    assert process.wait() == -signal.SIGKILL
+    assert psutil.Process(child).status() != psutil.STATUS_ZOMBIE
+    processes.stop([record], grace=10)
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_one_that_is_given_grace_may_end_by_itself(run):
+    leaves_a_word = "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('bye', flush=True)));"
+    process, record, log = run(f"{leaves_a_word} print('ready', flush=True); time.sleep(600)")
+    until(lambda: log.read_text())
+    processes.end(psutil.Process(process.pid), grace=10)
+    assert log.read_text().split() == ["ready", "bye"]
+    assert processes.running(processes.read(record)) is None
