@@ -39,6 +39,7 @@ IMPATIENT = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "8",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
     "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
+    "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": "2",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
 }
@@ -67,17 +68,36 @@ class World:
         if self._rehearsal is not None:
             self._rehearsal.hear({**entry, "at": time.time()})
 
+    @contextmanager
+    def hearing(self, rehearsal: Rehearsal) -> Iterator[None]:
+        """Let a rehearsal hear the journal inside the block."""
+        self._rehearsal = rehearsal
+        try:
+            yield
+        finally:
+            rehearsal.close()
+            self._rehearsal = None
+
     def run(self, schedules: Sequence[Schedule]) -> Batch:
         """Run schedules together, and judge them when all have ended."""
         acts = Acts(self.airflow, self.rest, self.url, self.contestant)
-        self._rehearsal = Rehearsal(schedules, acts)
-        batch = Batch(self, schedules, acts, self._rehearsal)
-        try:
+        rehearsal = Rehearsal(schedules, acts)
+        with self.hearing(rehearsal):
+            batch = Batch(self, schedules, acts, rehearsal)
             batch.run()
-        finally:
-            self._rehearsal.close()
-            self._rehearsal = None
         return batch
+
+    def reap(self) -> list[dict[str, str]]:
+        """Let one pass of the reaper, past its grace, end what is left; return what it found."""
+        run_id = f"chaos-{time.time_ns()}"
+        conf = {"dry_run": False, "grace_minutes": 0}
+        self.rest.post("dags/emr_reaper/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": conf})
+        deadline = time.monotonic() + 120
+        while self.rest.run("emr_reaper", run_id)["state"] not in ENDED:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the reaper did not end")
+            time.sleep(0.5)
+        return self.rest.xcom("emr_reaper", run_id, "reap") or []
 
 
 class Batch:
@@ -175,20 +195,10 @@ class Batch:
             time.sleep(0.5)
 
     def _reap(self) -> list[str]:
-        """Let one pass of the reaper, past its grace, end what is left; return what it ended."""
         if self._world.contestant.name != OURS.name:
             return []
-        run_id = f"chaos-{time.time_ns()}"
-        conf = {"dry_run": False, "grace_minutes": 0}
-        rest = self._world.rest
-        rest.post("dags/emr_reaper/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": conf})
-        deadline = time.monotonic() + 120
-        while rest.run("emr_reaper", run_id)["state"] not in ENDED:
-            if time.monotonic() > deadline:
-                raise TimeoutError("the reaper did not end")
-            time.sleep(0.5)
+        rows = self._world.reap()
         self._settle()
-        rows = rest.xcom("emr_reaper", run_id, "reap") or []
         return [f"{row['what']} of {row['run']}: {row['found']}" for row in rows if row["done"] == "ended"]
 
     def _fact(self, schedule: Schedule, state: str | None) -> RunFact:

@@ -151,7 +151,7 @@ def test_one_that_is_ended_alone_leaves_what_it_started(run):
 def test_one_that_is_given_grace_may_end_by_itself(run):
     leaves_a_word = "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('bye', flush=True)));"
     process, record, log = run(f"{leaves_a_word} print('ready', flush=True); time.sleep(600)")
-    until(lambda: log.read_text())
+    until(log.read_text)
     processes.end(psutil.Process(process.pid), grace=10)
     assert log.read_text().split() == ["ready", "bye"]
     assert processes.running(processes.read(record)) is None
