@@ -20,6 +20,7 @@ import pytest
 import yaml
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from botocore.exceptions import ClientError
 
 from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, clients, watching
 from emr_pipelines.environments import current_environment
@@ -205,7 +206,11 @@ class Play:
         ``emr`` asks the service itself how the job run stands when the task has ended.
         """
         task, first_line = _told_by(lambda: self.run(meanwhile))
-        before, state, said = self.job_run, self.state(), emr(self)
+        before, state = self.job_run, self.state()
+        try:
+            said = emr(self)
+        except ClientError as error:
+            said = error.response["Error"]["Code"]
         return Told(said, state.state, state.fault or "", task, first_line, self._retried(task, before))
 
     def told_of_compute(
@@ -323,6 +328,7 @@ class Staged:
             return play
 
         yield begin
+        service.forget_faults()
         for play in begun:
             for compute in play.target.lookup(play.lease):
                 play.target.release(compute)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from emr_pipelines.targets.base import Compute
 from emr_pipelines.targets.states import RunState
 from tests.conformance.cases import until
 from tests.conformance.telling import Staged, rows
@@ -60,6 +61,52 @@ class Cases(Staged):
 
         assert expected == play.told(self.emr, meanwhile)
 
+    def test_its_instances_are_lost(self, acquired, service, expected):
+        play = acquired()
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            service.arm(fault="spot_loss", id=self.lost(play))
+            until(lambda: self.emr(play), lambda said: said.startswith(("FAILED", "CANCELLED")))
+
+        assert expected == play.told(self.emr, meanwhile)
+
+    def test_the_service_forgets_it(self, acquired, service, stage, name, expected):
+        play, forgotten = acquired(), []
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            service.arm(fault="vanish", id=play.job_run.rpartition("/")[2])
+            forgotten.append(stage.engine.held[name])
+
+        assert expected == play.told(self.emr, meanwhile)
+        forgotten[0].end(SUCCESS)
+
+    def test_no_listing_shows_it_yet(self, acquired, service, stage, name, expected):
+        play = acquired()
+        service.arm(fault="lag", seconds=60)
+
+        def meanwhile():
+            assert play.target.active(play.compute, play.lease) == []
+            play.until(RunState.RUNNING)
+            stage.engine.held[name].end(SUCCESS)
+
+        assert expected == play.told(self.emr, meanwhile)
+
+    def test_the_services_clock_is_four_minutes_ahead(self, begin, service, expected):
+        service.arm(fault="clock_skew", seconds=240)
+        play = begin("succeed")
+        play.acquire()
+        assert expected == play.told(self.emr)
+
+    def test_the_services_clock_is_four_minutes_behind(self, begin, service, expected):
+        service.arm(fault="clock_skew", seconds=-240)
+        play = begin("fail")
+        play.acquire()
+        assert expected == play.told(self.emr)
+        used = play.target.usage(play.compute, [play.job_run])
+        assert min([used.vcpu_hours, used.memory_gb_hours, *used.instance_hours.values()]) >= 0
+
 
 class TestEc2(Cases):
     target = "ec2"
@@ -76,6 +123,34 @@ class TestEc2(Cases):
     def cancel(self, play, run):
         play.client("emr").cancel_steps(ClusterId=play.compute.id, StepIds=[run])
 
+    def lost(self, play):
+        return play.compute.id
+
+    def cluster_of(self, play):
+        """Find the cluster of a play whose acquiring failed."""
+        listed = play.client("emr").list_clusters()["Clusters"]
+        (cluster,) = [one["Id"] for one in listed if one["Name"].startswith(play.lease.id)]
+        return Compute("ec2", "ec2", cluster, play.lease.id)
+
+    def cluster(self, play, compute):
+        status = play.client("emr").describe_cluster(ClusterId=compute.id)["Cluster"]["Status"]
+        return f"{status['State']}: {status['StateChangeReason']['Code']}"
+
+    def told_of_compute(self, play):
+        return play.told_of_compute(lambda: self.cluster_of(play), lambda compute: self.cluster(play, compute))
+
+    def test_its_bootstrap_action_fails(self, begin, service, expected):
+        service.arm(fault="bootstrap_failure")
+        assert expected == self.told_of_compute(begin())
+
+    def test_its_request_turns_out_to_be_wrong(self, begin, service, expected):
+        service.arm(fault="validation_failure")
+        assert expected == self.told_of_compute(begin())
+
+    def test_there_is_no_capacity_for_it(self, begin, service, expected):
+        service.arm(fault="refuse_capacity")
+        assert expected == self.told_of_compute(begin())
+
     def cluster_ended(self, play):
         until(lambda: self.emr(play), lambda said: "cluster TERMINATED" in said)
 
@@ -88,6 +163,18 @@ class TestEc2(Cases):
                 JobFlowIds=[play.compute.id], KeepJobFlowAliveWhenNoSteps=False
             )
             stage.engine.held[name].end(FAILURE)
+            self.cluster_ended(play)
+
+        assert expected == play.told(self.emr, meanwhile)
+
+    def test_it_fails_as_its_instances_are_lost(self, acquired, service, stage, name, expected):
+        play = acquired()
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            stage.engine.held[name].end(FAILURE)
+            until(lambda: self.emr(play), lambda said: said == "FAILED")
+            service.arm(fault="spot_loss", id=play.compute.id)
             self.cluster_ended(play)
 
         assert expected == play.told(self.emr, meanwhile)
@@ -128,6 +215,9 @@ class TestEks(Cases):
     target = "eks"
     service_name = "emr-containers"
 
+    def lost(self, play):
+        return play.job_run
+
     def emr(self, play):
         run = play.client("emr-containers").describe_job_run(virtualClusterId=play.compute.id, id=play.job_run)[
             "jobRun"
@@ -166,6 +256,9 @@ class TestEks(Cases):
 class TestServerless(Cases):
     target = "serverless"
     service_name = "emr-serverless"
+
+    def lost(self, play):
+        return play.job_run.rpartition("/")[2]
 
     def emr(self, play):
         application, _, run = play.job_run.partition("/")

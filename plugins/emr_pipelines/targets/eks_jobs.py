@@ -13,7 +13,7 @@ from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key
 from emr_pipelines.targets.base import Usage
 from emr_pipelines.targets.eks_profile import EksProfile, JobTemplate
-from emr_pipelines.targets.job_runs import configuration, one_text, settings, spark_options
+from emr_pipelines.targets.job_runs import NODE_LOST, configuration, one_text, settings, spark_options
 from emr_pipelines.targets.profile import given
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
@@ -59,7 +59,8 @@ def job_state(run: Mapping[str, Any]) -> JobState:
     """Translate a ``JobRun``, which tells when it was created and finished, not when it began to work."""
     state, reason = RUN_STATES[run["state"]], run.get("failureReason")
     words = ": ".join(part for part in (reason, run.get("stateDetails")) if part)
-    fault = {RunState.FAILED: FAULTS.get(reason or "", Fault.JOB), RunState.CANCELLED: Fault.USER}.get(state)
+    failed = Fault.CAPACITY if NODE_LOST.search(words) else FAULTS.get(reason or "", Fault.JOB)
+    fault = {RunState.FAILED: failed, RunState.CANCELLED: Fault.USER}.get(state)
     began = None if state is RunState.PENDING else run.get("createdAt")
     ended = run.get("finishedAt") if state.ended else None
     return JobState(state, words, fault, began and began.timestamp(), ended and ended.timestamp())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -19,6 +20,13 @@ _PAGES = 4
 
 _LONGEST_WALK = 100
 """Answers under client tokens that may name something which has ended since and which no listing shows, before creating is given up."""
+
+NODE_LOST = re.compile(
+    r"node (was |is )?lost|lost node|node_?lost|node ?shutdown|spot (instance )?(interruption|termination)"
+    r"|spot instance.* (reclaimed|interrupted|terminated)",
+    re.IGNORECASE,
+)
+"""``stateDetails`` of a job run whose node was taken away, as Kubernetes' "terminated in response to imminent node shutdown" says."""
 
 
 def poll(runs: Iterable[str], pages: Iterable[list[JobRun]], ask: Callable[[str], JobState]) -> dict[str, JobState]:

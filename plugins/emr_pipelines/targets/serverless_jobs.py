@@ -8,7 +8,7 @@ from typing import Any
 
 from emr_pipelines.jobs import Engine, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key
-from emr_pipelines.targets.job_runs import configuration, one_text, settings, spark_options
+from emr_pipelines.targets.job_runs import NODE_LOST, configuration, one_text, settings, spark_options
 from emr_pipelines.targets.profile import given
 from emr_pipelines.targets.serverless_profile import ServerlessProfile, portable
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
@@ -100,7 +100,7 @@ def _fault(state: RunState, details: str) -> Fault | None:
         return Fault.JOB if _TOO_LONG.search(details) else Fault.USER
     if state is not RunState.FAILED:
         return None
-    if _NO_ROOM.search(details):
+    if _NO_ROOM.search(details) or NODE_LOST.search(details):
         return Fault.CAPACITY
     return Fault.SERVICE if _INTERNAL.search(details) else Fault.JOB
 
