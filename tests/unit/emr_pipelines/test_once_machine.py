@@ -1,0 +1,199 @@
+"""A job runs once, whatever dies, is cleared, changed, deleted or late: on histories that hypothesis makes up.
+
+The pipeline's real tasks run in virtual time; ``ONCE_EXAMPLES=5000 pytest <this file>`` tries more histories, and others each time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+from functools import partial
+from itertools import combinations, product
+
+import pendulum
+import pytest
+from airflow.sdk import DAG, BaseOperator
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, acquiring, clients, endings, operators, watching
+from emr_pipelines.targets import ec2
+from emr_pipelines.targets.once import LISTING_LAG, send_once
+from tests.unit.emr_pipelines.virtual_airflow import FINAL, RETRIES, Fate, VirtualAirflow
+from tests.unit.emr_pipelines.virtual_emr import LIVE, Behaviour
+
+EXAMPLES = int(os.environ.get("ONCE_EXAMPLES", "0"))
+ENVIRONMENT = """\
+deployment: {deployment}
+buckets: {{data: a-data, logs: a-logs, artifacts: a-artifacts}}
+profiles:
+  ec2: {{target: ec2, region: us-east-1, release: emr-7.9.0, primary: {{type: m5.xlarge}}}}
+"""
+
+POINTS = [
+    ("submit", "after"),
+    ("submit", "before"),
+    ("record", "before"),
+    ("record", "after"),
+    ("run recorded", "before"),
+    ("run recorded", "after"),
+    ("look", "before"),
+    ("sleep", "before"),
+    ("cancel", "before"),
+    ("cancel", "after"),
+    ("report", "before"),
+]
+"""What a process does before or after which it may come to its end."""
+
+ENDINGS = ["killed", "killed", "moved", "cleared", "cleared and killed", "marked failed"]
+
+# One draw each: hypothesis spends more time on drawing than all else takes.
+whose = st.sampled_from([("one", "a", 0)] * 4 + [("one", "a", 1), ("one", "b", 0), ("two", "a", 0)])
+fates = st.sampled_from([Fate(*one) for one in product(POINTS, [1, 1, 2], ENDINGS, [0.0, 5.0])])
+behaviours = st.sampled_from(
+    [
+        Behaviour(*one)
+        for one in product(
+            [0.0, 3.0, LISTING_LAG],
+            [3.0, 60.0, 3600.0],
+            ["COMPLETED", "COMPLETED", "FAILED", "INTERRUPTED"],
+            [0.0, 2.0, 50.0, 400.0],
+            [(), (), ("throttled",) * 6, ("request lost",), ("answer lost",), ("throttled", "answer lost")],
+        )
+    ]
+)
+pauses = st.sampled_from([0.0, 0.0, 0.0, 1.0, 20.0, 4000.0])
+any_of = st.integers(0, 11)
+
+
+class OnceMachine(RuleBasedStateMachine):
+    """Executions, people and time, in any order."""
+
+    def __init__(self, airflow):
+        super().__init__()
+        self.airflow = airflow
+
+    @rule(who=whose, pause=pauses, how=behaviours)
+    def execute(self, who, pause, how):
+        self.execute_with_a_fate(who, pause, how, None)
+
+    @rule(who=whose, pause=pauses, how=behaviours, fate=fates)
+    def execute_with_a_fate(self, who, pause, how, fate):
+        task = self.airflow.task(*who)
+        self.airflow.sleep(pause)
+        self.airflow.emr.behaviour = replace(how)
+        if task.state == "deferred":
+            if event := self.airflow.look(task):
+                self.airflow.resume(task, event, fate)
+        elif task.state not in FINAL:
+            self.airflow.execute(task, fate)
+
+    def deferred(self):
+        return [task for task in self.airflow.tasks() if task.state == "deferred"]
+
+    def clearable(self):
+        return [task for task in self.airflow.tasks() if task.state is not None]
+
+    @precondition(deferred)
+    @rule(which=any_of, fate=st.none() | fates)
+    def deadline(self, which, fate):
+        """Go on with a deferred task whose time is up."""
+        tasks = self.deferred()
+        self.airflow.resume(tasks[which % len(tasks)], {"deadline": True}, fate)
+
+    @precondition(clearable)
+    @rule(which=any_of, trigger_cancels=st.booleans())
+    def clear(self, which, trigger_cancels):
+        """Clear a task that has ended, waits for its next try, or is deferred; of the last, the trigger may cancel the job run."""
+        tasks = self.clearable()
+        task = tasks[which % len(tasks)]
+        if task.deferred and trigger_cancels:
+            self.airflow.cancel(task)
+        self.airflow.clear(task)
+
+    @rule(deployment=st.sampled_from(["one", "one", "two"]), work=st.sampled_from(["first", "second"]))
+    def change_the_job(self, deployment, work):
+        self.airflow.works[deployment] = work
+
+    @precondition(clearable)
+    @rule(which=any_of, what=st.sampled_from(["run deleted", "database rebuilt", "cluster ended from outside"]))
+    def disaster(self, which, what):
+        tasks = self.clearable()
+        run = tasks[which % len(tasks)].run
+        runs = self.airflow.runs
+        if what == "cluster ended from outside":
+            self.airflow.emr.terminate_job_flows([run.acquired["compute"]["id"]])
+        elif what == "run deleted":
+            del runs[run.deployment, run.run_id]
+        else:
+            self.airflow.runs = {key: one for key, one in runs.items() if one.deployment != run.deployment}
+
+    @precondition(clearable)
+    @rule(which=any_of, released=st.booleans())
+    def everything_ends(self, which, released):
+        """Without faults, the tasks of a run are final after as many executions as they have tries; release leaves nothing."""
+        tasks = self.clearable()
+        run = tasks[which % len(tasks)].run
+        for task in run.tasks.values():
+            for _ in range(2 * (RETRIES + 2)):
+                self.airflow.emr.behaviour = Behaviour()
+                if task.state == "deferred":
+                    self.airflow.sleep(4000.0)
+                    self.airflow.resume(task, self.airflow.look(task))
+                elif task.state not in FINAL:
+                    self.airflow.execute(task)
+            assert task.state in FINAL
+        if released:
+            of_others = [step for step in self.airflow.emr.live() if not step.asked_by.startswith(run.name)]
+            self.airflow.release(run)
+            assert self.airflow.emr.live() == of_others
+
+    @invariant()
+    def no_task_has_two_live_job_runs(self):
+        for earlier, later in combinations(self.airflow.emr.steps.values(), 2):
+            if earlier.asked_by == later.asked_by:
+                assert earlier.state(later.created) not in LIVE, "two live job runs"
+
+
+@pytest.fixture
+def new_airflow(tmp_path, monkeypatch):
+    (tmp_path / "compute").mkdir()
+    for deployment in ("one", "two"):
+        (tmp_path / "compute" / f"{deployment}.yaml").write_text(ENVIRONMENT.format(deployment=deployment))
+    monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(tmp_path))
+    monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", "one")
+    silent = logging.getLogger("silent")
+    silent.disabled = True
+    monkeypatch.setattr(BaseOperator, "log", silent, raising=False)
+    with (
+        DAG("d", schedule=None, start_date=pendulum.datetime(2013, 1, 1)) as dag,
+        EmrPipeline("emr", targets=["ec2"]),
+    ):
+        EmrJobOperator(task_id="job", job=SparkJob(script="s3://a-artifacts/a.py"))
+
+    def made():
+        airflow = VirtualAirflow(dag, lambda deployment: monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", deployment))
+        monkeypatch.setattr(clients, "clients_for", airflow.clients)
+        monkeypatch.setattr(endings, "states_of", lambda task: [task.state])
+        monkeypatch.setattr(ec2, "send_once", partial(send_once, sleep=airflow.sleep, now=airflow.monotonic))
+        for module in (acquiring, operators, watching):
+            monkeypatch.setattr(module, "time", airflow)
+        return airflow
+
+    return made
+
+
+def test_a_job_runs_once_on_every_history(new_airflow):
+    run_state_machine_as_test(
+        lambda: OnceMachine(new_airflow()),
+        settings=settings(
+            max_examples=EXAMPLES or 80,
+            stateful_step_count=40,
+            derandomize=not EXAMPLES,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
