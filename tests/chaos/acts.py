@@ -191,10 +191,6 @@ class Acts:
             schedule, {"fault": "spot_loss", "id": entry["compute"] if schedule.target == "ec2" else entry["id"]}
         )
 
-    def vanish(self, schedule: Schedule, _: Event, entry: dict[str, Any]) -> None:
-        """Let the service forget the job run."""
-        self._post(schedule, {"fault": "vanish", "id": entry["id"]})
-
     def end_compute(self, _: Schedule, __: Event, entry: dict[str, Any]) -> None:
         """Terminate the cluster, as somebody with the console may."""
         self._clients["ec2"].terminate_job_flows(JobFlowIds=[entry["compute"]])

@@ -142,7 +142,6 @@ CASES = (
         targets=_OF_CLUSTERS,
     ),
     _case("somebody cancels the job", _at("running", SECOND, "cancel-job", after=1.0), seconds=(SHORT, 8.0)),
-    _case("a job is forgotten", _at("running", SECOND, "vanish", after=1.0), seconds=(SHORT, 8.0)),
     _case("the task is marked failed", _at("running", FIRST, "fail-task", after=1.0), seconds=(15.0, SHORT), red=True),
     _case(
         "the task is marked failed while deferred",
