@@ -11,7 +11,7 @@ import pytest
 
 from local_airflow.rest import RestError
 from tests.pipelines.test_faults import until
-from tests.pipelines.test_flights import live_applications, live_clusters, states
+from tests.pipelines.test_flights import clusters_of, live_applications, live_clusters, states
 from tests.support.airflow import ended_run
 
 RUN = "chosen"
@@ -67,9 +67,7 @@ def test_a_jobs_own_failure_does_not_move_to_the_next_profile(rest, client_of):
     assert ended_run(rest, "stays", RUN)["state"] == "failed"
     acquired = rest.xcom("stays", RUN, "emr.acquire")
     assert (acquired["choice"]["profile"], acquired["choice"]["refused"]) == ("ec2", [])
-    lease = acquired["compute"]["lease"]
-    clusters = [one["Name"] for one in client_of("emr").list_clusters()["Clusters"] if one["Name"].startswith(lease)]
-    assert len(clusters) == 1
+    assert len(clusters_of(client_of, acquired["compute"]["lease"])) == 1
 
 
 def test_an_override_within_its_bounds_reaches_the_cluster(rest, client_of):

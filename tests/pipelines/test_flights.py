@@ -35,6 +35,10 @@ def live_clusters(client_of) -> list[str]:
     return [cluster["Id"] for cluster in client_of("emr").list_clusters(ClusterStates=states)["Clusters"]]
 
 
+def clusters_of(client_of, lease: str) -> list[str]:
+    return [one["Name"] for one in client_of("emr").list_clusters()["Clusters"] if one["Name"].startswith(lease)]
+
+
 def live_applications(client_of) -> list[str]:
     states = ["CREATING", "STARTING", "STARTED"]
     return [one["id"] for one in client_of("emr-serverless").list_applications(states=states)["applications"]]
@@ -128,19 +132,35 @@ def test_a_schedule_catches_up_with_two_days(rest, client_of):
     assert live_clusters(client_of) == []
 
 
+ELSEWHERE = {"serverless": datetime(2013, 2, 10, tzinfo=UTC), "eks": datetime(2013, 2, 11, tzinfo=UTC)}
+BACKFILL = ("2013-03-01", "2013-03-02", "2013-03-03")
+NO_INPUT = datetime(2013, 7, 4, tzinfo=UTC)
+
+
 @pytest.fixture(scope="module")
-def elsewhere(rest):
-    """Runs of a day on each other target, given by `conf` and at work at the same time."""
+def started(rest):
+    """Runs of a day on each other target, given by `conf`, a backfill, and a day without input: all at work at the same time."""
     rest.unpause(DAG_ID)
-    days = {"serverless": datetime(2013, 2, 10, tzinfo=UTC), "eks": datetime(2013, 2, 11, tzinfo=UTC)}
-    for target, day in days.items():
+    for target, day in ELSEWHERE.items():
         conf = {"target": target}
         rest.trigger(DAG_ID, f"on-{target}", logical_date=day, start=day, end=day + timedelta(days=1), conf=conf)
-    for target in days:
-        assert ended_run(rest, DAG_ID, f"on-{target}")["state"] == "success"
+    rest.trigger(DAG_ID, "no-input", logical_date=NO_INPUT, start=NO_INPUT, end=NO_INPUT + timedelta(days=1))
+    rest.post(
+        "backfills",
+        {
+            "dag_id": DAG_ID,
+            "from_date": f"{BACKFILL[0]}T00:00:00Z",
+            "to_date": f"{BACKFILL[-1]}T00:00:00Z",
+            "max_active_runs": 2,
+            "reprocess_behavior": "none",
+            "run_on_latest_version": True,
+            "dag_run_conf": {"target": "eks"},
+        },
+    )
 
 
-def test_a_day_runs_on_serverless_applications_of_its_own_that_are_gone_afterwards(rest, client_of, elsewhere):
+def test_a_day_runs_on_serverless_applications_of_its_own_that_are_gone_afterwards(rest, client_of, started):
+    assert ended_run(rest, DAG_ID, "on-serverless")["state"] == "success"
     acquired = rest.xcom(DAG_ID, "on-serverless", "emr.acquire")
     assert acquired["compute"]["target"] == "serverless"
     assert sorted(acquired["compute"]["parts"]) == ["hive", "spark"]
@@ -157,7 +177,8 @@ def test_a_day_runs_on_serverless_applications_of_its_own_that_are_gone_afterwar
     assert live_applications(client_of) == []
 
 
-def test_a_day_runs_on_a_virtual_cluster_that_stays(rest, client_of, elsewhere):
+def test_a_day_runs_on_a_virtual_cluster_that_stays(rest, client_of, started):
+    assert ended_run(rest, DAG_ID, "on-eks")["state"] == "success"
     compute = rest.xcom(DAG_ID, "on-eks", "emr.acquire")["compute"]
     assert (compute["target"], compute["owner"]) == ("eks", "profile")
     containers = client_of("emr-containers")
@@ -168,38 +189,24 @@ def test_a_day_runs_on_a_virtual_cluster_that_stays(rest, client_of, elsewhere):
     assert_equals_pandas(client_of, "2013-02-11")
 
 
-def test_a_backfill_of_three_days_through_the_rest_api_runs_on_the_target_that_it_was_given(rest, client_of):
-    rest.unpause(DAG_ID)
-    rest.post(
-        "backfills",
-        {
-            "dag_id": DAG_ID,
-            "from_date": "2013-03-01T00:00:00Z",
-            "to_date": "2013-03-03T00:00:00Z",
-            "max_active_runs": 2,
-            "reprocess_behavior": "none",
-            "run_on_latest_version": True,
-            "dag_run_conf": {"target": "eks"},
-        },
-    )
+def test_a_backfill_of_three_days_through_the_rest_api_runs_on_the_target_that_it_was_given(rest, client_of, started):
     virtual_clusters = set()
-    for date in ("2013-03-01", "2013-03-02", "2013-03-03"):
+    for date in BACKFILL:
         run = run_for(rest, DAG_ID, date)
         assert ended_run(rest, DAG_ID, run)["state"] == "success"
         compute = rest.xcom(DAG_ID, run, "emr.acquire")["compute"]
         listed = client_of("emr-containers").list_job_runs(virtualClusterId=compute["id"])["jobRuns"]
         mine = [one["state"] for one in listed if one["name"].startswith(compute["lease"])]
         assert mine == ["COMPLETED"] * 3
+        assert clusters_of(client_of, compute["lease"]) == []
         assert_equals_pandas(client_of, date)
         virtual_clusters.add(compute["id"])
     assert len(virtual_clusters) == 1
-    assert live_clusters(client_of) == []
 
 
-def test_a_day_without_input_fails_with_the_scripts_own_exception_first_and_leaves_nothing_running(rest, client_of):
-    rest.unpause(DAG_ID)
-    day = datetime(2013, 7, 4, tzinfo=UTC)
-    rest.trigger(DAG_ID, "no-input", logical_date=day, start=day, end=day + timedelta(days=1))
+def test_a_day_without_input_fails_with_the_scripts_own_exception_first_and_leaves_nothing_running(
+    rest, client_of, started
+):
     assert ended_run(rest, DAG_ID, "no-input")["state"] == "failed"
     seen = states(rest, DAG_ID, "no-input")
     assert (seen["emr.clean"], seen["emr.carriers"], seen["emr.release"]) == ("failed", "upstream_failed", "success")
