@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import re
 from dataclasses import asdict
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from airflow.providers import amazon
 from botocore.exceptions import ClientError
 
 from emr_pipelines import watching
@@ -19,7 +22,7 @@ from emr_pipelines.releasing import release_lease
 from emr_pipelines.targets.states import Phase, RunState
 from emr_pipelines.watching import ComputeTrigger, JobRunTrigger, look_again_in
 from tests.conformance.cases import ended, until
-from tests.conformance.telling import KilledError, Staged, kill
+from tests.conformance.telling import ROOT, KilledError, Staged, kill
 from tests.local_emr.scripted import FAILURE, SUCCESS
 
 
@@ -159,3 +162,16 @@ def test_triggers_that_began_together_do_not_go_on_asking_together(monkeypatch):
         asyncio.run(anext(JobRunTrigger({}, "run", None).run()))
     assert len(set(pauses)) > 1
     assert max(pauses) / min(pauses) < 1.6
+
+
+PLACE = re.compile(r"`([\w/.-]+):(\d+)` `(.+?)`")
+
+
+def test_what_the_page_quotes_of_the_provider_stands_where_it_says():
+    page = (ROOT / "docs" / "why.md").read_text()
+    assert f"version {amazon.__version__} of the provider" in page
+    places = PLACE.findall(page)
+    assert len(places) > 20
+    for file, number, quoted in places:
+        lines = (Path(amazon.__path__[0]) / "aws" / file).read_text().splitlines()
+        assert quoted in lines[int(number) - 1], f"{file}:{number}"
