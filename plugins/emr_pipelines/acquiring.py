@@ -8,11 +8,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
 
 from emr_pipelines.artifacts import pin
 from emr_pipelines.choosing import Choice, override, said_of, why
 from emr_pipelines.clients import s3_of_profile, target_of_profile
+from emr_pipelines.endings import is_unwanted
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError
+from emr_pipelines.jobs import Engine
+from emr_pipelines.keys import Lease
 from emr_pipelines.links import ACQUIRE_LINKS, show_links, xcom_page
 from emr_pipelines.membership import Run
 from emr_pipelines.operators import engines_needed
@@ -63,8 +67,15 @@ class AcquireOperator(BaseOperator):
     operator_extra_links = ACQUIRE_LINKS
     ui_color = "#d8e8f5"
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._task_instance: Any = None
+        self._asked: tuple[Target, Lease] | None = None
+        self._unwanted = False
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Acquire and wait."""
+        self._task_instance = context["ti"]
         run = Run.of(context)
         self._end_former_life(run)
         self._say_choice(run.choice, getattr(context["dag_run"], "run_type", ""))
@@ -74,6 +85,7 @@ class AcquireOperator(BaseOperator):
 
     def resume(self, context: Context, event: dict[str, Any], progress: dict[str, Any]) -> dict[str, Any]:
         """Go on after a deferred wait, for compute to start or for room among the runs of a profile."""
+        self._task_instance = context["ti"]
         run = Run.of(context)
         so_far = Progress(**progress)
         if so_far.compute is None:
@@ -93,6 +105,23 @@ class AcquireOperator(BaseOperator):
             return self._ready(run, compute, target_of(compute).state(compute), so_far)
         except ComputeUnavailableError as error:
             return self._acquire_in_turn(run, self._moved_on(run, compute.profile, so_far, error))
+
+    def on_kill(self) -> None:
+        """Give back what was acquired for a task that somebody ended: release may have looked before it was there."""
+        self._unwanted = is_unwanted(self._task_instance)
+        if self._unwanted:
+            # What is being asked for now is given back by who asks.
+            self._give_back()
+
+    def _give_back(self) -> None:
+        if self._asked is None:
+            return
+        target, lease = self._asked
+        for compute in target.lookup(lease):
+            # Where acquire ran again, jobs of the run may work on what it adopted.
+            if compute.owner == "run" and not target.active(compute, lease):
+                target.release(compute)
+                self.log.info("Gave %s back: this task was ended", compute.id)
 
     def _end_former_life(self, run: Run) -> None:
         """Release what a run of the same name left, one that was deleted or that a lost database knew: its jobs are not this run's.
@@ -171,7 +200,7 @@ class AcquireOperator(BaseOperator):
         self.log.info("Acquiring compute of profile %r for lease %s", name, run.lease.id)
         engines = engines_needed(_tasks_of(run), target.capabilities.engines)
         progress = replace(progress, asked_at=time.time())
-        compute = target.acquire(run.lease, engines)
+        compute = self._acquired(target, run.lease, engines)
         if not held:
             self._keep_room(run, target, compute, profile, progress)
         show_links(run.context, {"compute": target.links(compute, None)["compute"], "choice": xcom_page(run.context)})
@@ -185,6 +214,14 @@ class AcquireOperator(BaseOperator):
                 kwargs={"progress": asdict(replace(progress, compute=compute.to_json()))},
             )
         return self._ready(run, compute, state, progress)
+
+    def _acquired(self, target: Target, lease: Lease, engines: frozenset[Engine]) -> Compute:
+        self._asked = (target, lease)
+        compute = target.acquire(lease, engines)
+        if self._unwanted:
+            self._give_back()
+            raise AirflowFailException("This task was ended while it acquired compute, which was given back.")
+        return compute
 
     def _ready(self, run: Run, compute: Compute, state: ComputeState, progress: Progress) -> dict[str, Any]:
         if state.phase is not Phase.READY:

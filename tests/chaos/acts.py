@@ -129,6 +129,10 @@ class Acts:
 
     # The service fails
 
+    def hold(self, _: Schedule, event: Event, __: object) -> None:
+        """Let the call reach the service so many seconds later."""
+        time.sleep(event.amount)
+
     def lose_submit(self, schedule: Schedule, event: Event, _: object) -> None:
         """Lose the answer to the next submits of the run."""
         self._arm("lose_answer", schedule, event, SUBMITS)

@@ -81,7 +81,7 @@ class Rehearsal:
 
     def _happen(self, schedule: Schedule, event: Event, entry: dict[str, Any]) -> None:
         self._begin(schedule)
-        if event.act.startswith("kill-") and not event.at.after:
+        if event.act.startswith(("kill-", "hold")) and not event.at.after:
             self._do(schedule, event, entry)
             return
         timer = threading.Timer(event.at.after, lambda: self._later.submit(self._do, schedule, event, entry))
