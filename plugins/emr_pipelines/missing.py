@@ -12,8 +12,9 @@ from pathlib import Path
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.sdk import Variable
+from airflow.sdk.definitions._internal.dag_parsing_context import _airflow_parsing_context_manager
 from airflow.sdk.exceptions import AirflowRuntimeError
-from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance, _airflow_parsing_context_manager
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 _MEMORY = "emr_reaper_missing_dags"
 """Variable that says since when DAGs are missing, in seconds since 1970."""
