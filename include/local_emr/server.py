@@ -99,10 +99,10 @@ class Router:
 
     def _signed(self, request: Request, scope: Scope) -> WSGIApplication:
         """Answer a request to a service, as far as no fault strikes it."""
-        control_plane = self.control_planes.get(scope.service)
+        control_plane, now = self.control_planes.get(scope.service), self.clock.now()
         if control_plane is None:
             call = Call(scope.service, None, 0, request.full_path)
-            fault = self.faults.strike(call, scope.region, self.clock.now())
+            fault = self.faults.strike(call, scope.region, now)
             answer = refusal(None, scope.service, fault) if type(fault) in _ERRORS else self.fallback
         else:
             answer, fault = self._asked(control_plane, request, scope)
@@ -110,7 +110,7 @@ class Router:
             case LoseAnswer():
                 return _after(answer, _lose_connection)
             case SlowAnswer(seconds=seconds):
-                return _after(answer, lambda _: self._wait(seconds or 0.0))
+                return _after(answer, lambda _: self._wait(now + (seconds or 0.0)))
         return answer
 
     def _asked(self, control_plane: Service, request: Request, scope: Scope) -> tuple[Response, Fault | None]:
@@ -128,8 +128,7 @@ class Router:
         self.journal.answered(call, answer.status_code, fault.kind if fault else None)
         return answer, fault
 
-    def _wait(self, seconds: float) -> None:
-        until = self.clock.now() + seconds
+    def _wait(self, until: float) -> None:
         with self._closing:
             while not self._closed and self.clock.now() < until:
                 self.clock.wait(self._closing, until)

@@ -104,10 +104,9 @@ class ManualClock:
         return self._now
 
     def wait(self, changed: threading.Condition, until: float | None) -> None:
-        if until is not None and until <= self._now:
-            return
-        self._waiting.add(changed)
-        changed.wait()
+        self._waiting.add(changed)  # before the look at the clock: who moves it after that notifies
+        if until is None or until > self._now:
+            changed.wait()
 
     def advance(self, seconds: float) -> None:
         self._now += seconds

@@ -17,8 +17,10 @@ from werkzeug.wrappers import Request
 from local_emr.faults import (
     EMR_SERVICES,
     BootstrapFailure,
+    ClockSkew,
     Faults,
     InvalidFaultError,
+    Lag,
     RefuseCapacity,
     Throttle,
     ValidationFailure,
@@ -174,6 +176,14 @@ def test_only_a_refused_capacity_refuses_compute_and_only_by_its_name_and_count(
     asked = [("elasticmapreduce", "steady"), ("emr-containers", "spot"), ("elasticmapreduce", "spot-1")]
     refused = [faults.strikes_compute(RefuseCapacity, *asking) for asking in [*asked, asked[-1]]]
     assert refused == [False, False, fault == RefuseCapacity, False]
+
+
+def test_of_lags_and_of_clocks_the_latest_holds_at_its_own_service():
+    faults = Faults()
+    for fault in (Lag(SERVERLESS, seconds=5), Lag(SERVERLESS, seconds=9), ClockSkew(SERVERLESS, seconds=-7)):
+        faults.arm(fault)
+    assert (faults.lag(SERVERLESS), faults.skew(SERVERLESS), faults.lag("emr-containers")) == (9, -7, 0)
+    assert [fault["struck"] for fault in faults.armed()] == [0, 1, 1]
 
 
 # What the client meets

@@ -7,17 +7,20 @@ import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local_emr.endpoint import running
 from local_emr.faults import RateLimit, fault_of
 from local_emr.faults.buckets import ALL_OPERATIONS, RATES, Rate, RateLimiter, TokenBucket
 from local_emr.signing import expired
 from tests.local_emr.asking import arm, ask, create, refusal
-from tests.local_emr.scripted import DEADLINE, eventually
+from tests.local_emr.conftest import client_of
+from tests.local_emr.scripted import DEADLINE, ScriptedEngine, eventually
 from tests.local_emr.services import SERVICES, Ec2, Eks, Serverless
 
 # Token buckets
@@ -182,11 +185,24 @@ def test_an_answer_of_s3_can_be_late(endpoint):
     assert not caller.is_alive()
 
 
+def test_a_late_answer_goes_out_when_the_endpoint_ends(tmp_path):
+    answered = []
+    with running(tmp_path, ScriptedEngine, boot_seconds=0, journal=answered.append) as url:
+        lists = client_of(url, "emr").list_clusters
+        lists()
+        arm(SimpleNamespace(url=url), "slow_answer", seconds=600)
+        caller = threading.Thread(target=lists)
+        caller.start()
+        eventually(lambda: [entry["fault"] for entry in answered if entry["what"] == "answered"], [None, "slow_answer"])
+        assert caller.is_alive()
+    caller.join(DEADLINE)
+    assert not caller.is_alive()
+
+
 # Clocks
 
 
-@pytest.mark.parametrize("skew", [90, -90])
-@pytest.mark.parametrize("jobs", SERVICES)
+@pytest.mark.parametrize(("jobs", "skew"), [(Ec2, 90), (Eks, -90), (Serverless, 90)])
 def test_a_service_whose_clock_is_off_tells_all_times_by_it(endpoint, jobs, skew):
     jobs = jobs(endpoint)
     run = jobs.start("hold", "a")
@@ -202,8 +218,7 @@ def test_a_service_whose_clock_is_off_tells_all_times_by_it(endpoint, jobs, skew
     assert jobs.created(run) == endpoint.clock.now()
 
 
-@pytest.mark.parametrize("skew", [90, -90])
-@pytest.mark.parametrize("jobs", SERVICES)
+@pytest.mark.parametrize(("jobs", "skew"), [(Ec2, 90), (Eks, -90), (Serverless, 90)])
 def test_a_service_whose_clock_is_off_reads_times_by_it(endpoint, jobs, skew):
     jobs = jobs(endpoint)
     jobs.start("hold", "a")
@@ -213,11 +228,10 @@ def test_a_service_whose_clock_is_off_reads_times_by_it(endpoint, jobs, skew):
     assert found == [[jobs.id], []]
 
 
-@pytest.mark.parametrize(
-    ("skew", "words"),
-    [(400, "Signature expired: {} is now earlier"), (-400, "Signature not yet current: {} is still later")],
-)
-@pytest.mark.parametrize("jobs", SERVICES)
+EARLY, LATE = "Signature not yet current: {} is still later", "Signature expired: {} is now earlier"
+
+
+@pytest.mark.parametrize(("jobs", "skew", "words"), [(Ec2, 400, LATE), (Eks, -400, EARLY), (Serverless, 400, LATE)])
 def test_a_clock_that_is_more_than_five_minutes_off_refuses_every_signature(endpoint, jobs, skew, words):
     jobs = jobs(endpoint)
     arm(endpoint, "clock_skew", jobs.service, seconds=skew)
