@@ -17,7 +17,7 @@ from emr_pipelines import EmrJobOperator, SparkJob
 from emr_pipelines.errors import EmrPipelinesError
 from emr_pipelines.targets.base import Clients, Compute
 from emr_pipelines.watching import target_of
-from tests.unit.emr_pipelines.virtual_emr import Clock, NoLogs, Step, VirtualEmr
+from tests.unit.emr_pipelines.virtual_emr import Behaviour, Clock, NoLogs, Step, VirtualEmr
 
 RETRIES = 2
 FINAL = ("success", "failed")
@@ -178,6 +178,22 @@ class VirtualAirflow(Clock):
         task.max_tries = task.try_number + RETRIES
         task.state, task.deferred, task.before_clear = None, None, frozenset(self.emr.steps)
         self.acquire(task.run)
+
+    def has_a_free_try(self, task):
+        """Say whether the next execution finds compute and nothing that is alive: only its own job run decides how it ends."""
+        compute = self.emr.clusters[task.run.acquired["compute"]["id"]]
+        alive = any(step in self.emr.live() for step in task.steps)
+        return task.state in ("up_for_retry", "restarting") and not compute["ended"] and not alive
+
+    def finish(self, task):
+        """Execute a task until Airflow would do it no more, and let all go well."""
+        self.emr.behaviour = Behaviour()
+        for _ in range(2 * (RETRIES + 2)):
+            if task.state == "deferred":
+                self.sleep(4000.0)
+                self.resume(task, self.look(task))
+            elif task.state not in FINAL:
+                self.execute(task)
 
     def _context(self, run, task):
         return {

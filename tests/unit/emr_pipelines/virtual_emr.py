@@ -32,7 +32,7 @@ class Clock:
         self.now += seconds
 
 
-@dataclass
+@dataclass(eq=False)
 class Step:
     """One job run. What its arguments say is who asked for it and what work it does, whatever its name claims."""
 
