@@ -5,6 +5,8 @@ The expected values stand in ``docs/states.md``: each test is a row of its table
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from emr_pipelines.targets.base import Compute
@@ -16,6 +18,11 @@ from tests.local_emr.scripted import FAILURE, SUCCESS
 
 class Cases(Staged):
     """What may happen to a job run on every target."""
+
+    one_at_a_time: dict[str, Any]
+    """Settings of a profile whose job runs wait for one another."""
+    waits: str
+    """What the service says of one that waits."""
 
     @pytest.fixture
     def expected(self, request):
@@ -58,6 +65,17 @@ class Cases(Staged):
             assert self.emr(play).startswith("CANCEL")
             assert play.state().state is RunState.RUNNING
             stage.engine.held[name].end(SUCCESS)
+
+        assert expected == play.told(self.emr, meanwhile)
+
+    def test_it_waits_for_another_and_succeeds(self, acquired, name, expected):
+        play = acquired("succeed", **self.one_at_a_time)
+        other = play.another("hold", name)
+
+        def meanwhile():
+            assert self.emr(play) == self.waits
+            assert play.state().state is RunState.PENDING
+            self.cancel(play, other)
 
         assert expected == play.told(self.emr, meanwhile)
 
@@ -111,6 +129,8 @@ class Cases(Staged):
 class TestEc2(Cases):
     target = "ec2"
     service_name = "elasticmapreduce"
+    one_at_a_time = {"concurrent_steps": 1}  # noqa: RUF012  # read only
+    waits = "PENDING"
 
     def emr(self, play):
         client = play.client("emr")
@@ -135,6 +155,24 @@ class TestEc2(Cases):
     def cluster(self, play, compute):
         status = play.client("emr").describe_cluster(ClusterId=compute.id)["Cluster"]["Status"]
         return f"{status['State']}: {status['StateChangeReason']['Code']}"
+
+    def test_it_is_interrupted_and_its_cluster_goes_on(self, acquired, expected):
+        """The endpoint interrupts no step of a cluster that goes on: its answers are changed."""
+        play = acquired()
+
+        def interrupt(parsed, **_):
+            for step in [*parsed.get("Steps", []), parsed.get("Step", {"Id": ""})]:
+                if step["Id"] == interrupted[0]:
+                    step["Status"]["State"] = "INTERRUPTED"
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            interrupted.append(play.job_run)
+            for operation in ("ListSteps", "DescribeStep"):
+                play.client("emr").meta.events.register(f"after-call.emr.{operation}", interrupt)
+
+        interrupted: list[str] = []
+        assert expected == play.told(self.emr, meanwhile)
 
     def told_of_compute(self, play):
         return play.told_of_compute(lambda: self.cluster_of(play), lambda compute: self.cluster(play, compute))
@@ -214,6 +252,8 @@ class TestEc2(Cases):
 class TestEks(Cases):
     target = "eks"
     service_name = "emr-containers"
+    one_at_a_time = {"namespace": "queue", "max_concurrent_jobs": 1}  # noqa: RUF012  # read only
+    waits = "SUBMITTED"
 
     def lost(self, play):
         return play.job_run
@@ -226,17 +266,6 @@ class TestEks(Cases):
 
     def cancel(self, play, run):
         play.client("emr-containers").cancel_job_run(virtualClusterId=play.compute.id, id=run)
-
-    def test_it_waits_for_another_and_succeeds(self, acquired, stage, name, expected):
-        play = acquired("succeed", namespace="queue", max_concurrent_jobs=1)
-        other = play.another("hold", name)
-
-        def meanwhile():
-            assert self.emr(play) == "SUBMITTED"
-            assert play.state().state is RunState.PENDING
-            self.cancel(play, other)
-
-        assert expected == play.told(self.emr, meanwhile)
 
     def test_there_is_no_room_for_it(self, acquired, service, expected):
         play = acquired()
@@ -256,6 +285,8 @@ class TestEks(Cases):
 class TestServerless(Cases):
     target = "serverless"
     service_name = "emr-serverless"
+    one_at_a_time = {"scheduler": {"max_concurrent_runs": 1}}  # noqa: RUF012  # read only
+    waits = "QUEUED"
 
     def lost(self, play):
         return play.job_run.rpartition("/")[2]
@@ -267,17 +298,6 @@ class TestServerless(Cases):
     def cancel(self, play, run):
         application, _, job_run = run.partition("/")
         play.client("emr-serverless").cancel_job_run(applicationId=application, jobRunId=job_run)
-
-    def test_it_waits_for_another_and_succeeds(self, acquired, name, expected):
-        play = acquired("succeed", scheduler={"max_concurrent_runs": 1})
-        other = play.another("hold", name)
-
-        def meanwhile():
-            assert self.emr(play) == "QUEUED"
-            assert play.state().state is RunState.PENDING
-            self.cancel(play, other)
-
-        assert expected == play.told(self.emr, meanwhile)
 
     def test_it_waits_for_another_too_long(self, acquired, stage, name, expected):
         play = acquired("succeed", scheduler={"max_concurrent_runs": 1, "queue_timeout_minutes": 15})
