@@ -269,9 +269,10 @@ class Acts:
         }
         self._click(lambda: self._rest.post(f"dags/{self._dag(schedule)}/clearTaskInstances", body))
 
-    def delete_and_run(self, schedule: Schedule, _: Event, __: object) -> None:
-        """Delete the run, and start one of the same name."""
+    def delete_and_run(self, schedule: Schedule, event: Event, entry: dict[str, Any]) -> None:
+        """Delete the run, which Airflow allows once it is marked failed, and start one of the same name."""
         self.cleared[schedule.run_id].append(time.time())
+        self.fail_run(schedule, event, entry)
         self._click(lambda: self._rest.delete(f"dags/{self._dag(schedule)}/dagRuns/{schedule.run_id}"))
         self._click(lambda: self.trigger(schedule))
 
