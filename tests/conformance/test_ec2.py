@@ -11,7 +11,8 @@ from emr_pipelines import CommandJob
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError
 from emr_pipelines.targets import ec2, once, target_for
 from emr_pipelines.targets.base import Compute
-from tests.conformance.cases import ENGINES, RunOwnedCases, key
+from emr_pipelines.targets.states import Phase
+from tests.conformance.cases import ENGINES, RunOwnedCases, key, settled
 from tests.conformance.endpoints import ENVIRONMENT, LocalService, make_buckets
 from tests.support.endpoint import running_endpoint
 
@@ -81,6 +82,13 @@ class TestEc2(RunOwnedCases):
     def test_a_cluster_carries_the_whole_identity_in_its_tags(self, target, compute, lease, endpoint):
         cluster = endpoint.clients.repeating("emr").describe_cluster(ClusterId=compute.id)["Cluster"]
         assert lease.tags.items() <= {tag["Key"]: tag["Value"] for tag in cluster["Tags"]}.items()
+
+    def test_a_cluster_of_a_service_whose_clock_is_ahead_has_used_nothing_yet(self, target, lease, service):
+        service.arm(fault="clock_skew", seconds=240)
+        compute = target.acquire(lease, ENGINES)
+        assert settled(target, compute).phase is Phase.READY
+        assert set(target.usage(compute, []).instance_hours.values()) == {0.0}
+        target.release(compute)
 
     def test_a_refused_request_says_what_was_refused_and_that_nothing_runs(self, endpoint, lease):
         target = target_for(PROFILE.model_copy(update={"release": "seven"}), endpoint.clients)

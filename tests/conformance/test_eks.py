@@ -148,6 +148,15 @@ class TestEks(ScriptedJobs, ProfileOwnedCases):
         changed = target_for(profile.model_copy(update={"attempts": 3}), service.clients)
         assert changed.submit(compute, endless, code, key(lease)).id == run.id
 
+    def test_a_job_run_of_a_service_whose_clock_is_ahead_has_used_nothing_yet(
+        self, target, compute, submit, service, endless
+    ):
+        service.arm(fault="clock_skew", seconds=240)
+        run = submit(endless)
+        used = target.usage(compute, [run.id])
+        assert (used.vcpu_hours, used.memory_gb_hours) == (0.0, 0.0)
+        target.cancel(compute, run.id)
+
     def test_a_full_queue_is_want_of_capacity(self, service, lease, profile, code, endless):
         small = profile.model_copy(update={"max_concurrent_jobs": 1, "max_queued_jobs": 1})
         target = target_for(small, service.clients)

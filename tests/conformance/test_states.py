@@ -267,6 +267,17 @@ class TestEks(Cases):
     def cancel(self, play, run):
         play.client("emr-containers").cancel_job_run(virtualClusterId=play.compute.id, id=run)
 
+    def test_it_fails_and_its_virtual_cluster_is_deleted(self, acquired, stage, name, expected):
+        play = acquired(namespace="deleted")
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            stage.engine.held[name].end(FAILURE)
+            play.until(RunState.FAILED)
+            play.client("emr-containers").delete_virtual_cluster(id=play.compute.id)
+
+        assert expected == play.told(self.emr, meanwhile)
+
     def test_there_is_no_room_for_it(self, acquired, service, expected):
         play = acquired()
         service.refuse_capacity()
@@ -298,6 +309,17 @@ class TestServerless(Cases):
     def cancel(self, play, run):
         application, _, job_run = run.partition("/")
         play.client("emr-serverless").cancel_job_run(applicationId=application, jobRunId=job_run)
+
+    def test_it_fails_and_its_application_is_stopped_by_a_person(self, acquired, stage, name, expected):
+        play = acquired()
+
+        def meanwhile():
+            play.until(RunState.RUNNING)
+            stage.engine.held[name].end(FAILURE)
+            play.until(RunState.FAILED)
+            play.client("emr-serverless").stop_application(applicationId=play.compute.id)
+
+        assert expected == play.told(self.emr, meanwhile)
 
     def test_it_waits_for_another_too_long(self, acquired, stage, name, expected):
         play = acquired("succeed", scheduler={"max_concurrent_runs": 1, "queue_timeout_minutes": 15})

@@ -227,7 +227,8 @@ class Ec2:
                 if begun := times.get("CreationDateTime"):
                     lasted = times.get("EndDateTime", datetime.now(UTC)) - begun
                     kind = instance["InstanceType"]
-                    hours[kind] = hours.get(kind, 0.0) + lasted.total_seconds() / 3600
+                    # EMR's clock may be ahead of this one.
+                    hours[kind] = hours.get(kind, 0.0) + max(0.0, lasted.total_seconds()) / 3600
         return Usage(instance_hours=hours)
 
     def _compute(self, cluster: str, lease: str) -> Compute:

@@ -159,7 +159,8 @@ class Eks:
         for run in runs:
             if found := self._described(compute, run):
                 ended = found["finishedAt"].timestamp() if "finishedAt" in found else time.time()
-                used = usage_of(found, ended - found["createdAt"].timestamp())
+                # EMR's clock may be ahead of this one.
+                used = usage_of(found, max(0.0, ended - found["createdAt"].timestamp()))
                 vcpu, memory = vcpu + used.vcpu_hours, memory + used.memory_gb_hours
         return Usage(vcpu, memory)
 
