@@ -47,10 +47,10 @@ POINTS = [
 ]
 """What a process does before or after which it may come to its end."""
 
-ENDINGS = ["killed", "killed", "moved", "cleared", "cleared and killed", "marked failed"]
+ENDINGS = ["killed", "moved", "cleared", "cleared and killed", "marked failed"]
 
 # One draw each: hypothesis spends more time on drawing than all else takes.
-whose = st.sampled_from([("one", "a", 0)] * 4 + [("one", "a", 1), ("one", "b", 0), ("two", "a", 0)])
+whose = st.sampled_from([("one", "a", 0)] * 3 + [("two", "a", 0), ("one", "a", 1), ("one", "b", 0)])
 fates = st.sampled_from([Fate(*one) for one in product(POINTS, [1, 1, 2], ENDINGS, [0.0, 5.0])])
 behaviours = st.sampled_from(
     [
@@ -204,3 +204,50 @@ def test_a_job_runs_once_on_every_history(new_airflow):
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+# Histories that take long to find by chance
+
+TASK = ("one", "a", 0)
+WELL = Behaviour(lag=LISTING_LAG, lasting=60.0)
+
+
+@pytest.fixture
+def machine(new_airflow):
+    return OnceMachine(new_airflow())
+
+
+def states_of_steps(machine):
+    return [step.state(machine.airflow.now) for step in machine.airflow.emr.steps.values()]
+
+
+@pytest.mark.parametrize(
+    "point", [("submit", "after"), ("run recorded", "before"), ("run recorded", "after"), ("sleep", "before")]
+)
+def test_a_retry_adopts_what_a_killed_process_left_alive(machine, point):
+    machine.execute(TASK, 0.0, WELL, Fate(point, 1, "killed", 0.0))
+    machine.execute(TASK, 0.0, WELL, None)
+    assert machine.airflow.task(*TASK).state == "deferred"
+    assert states_of_steps(machine) == ["RUNNING"]
+
+
+def test_a_task_that_was_cleared_while_it_ran_runs_again_though_its_job_run_succeeded(machine):
+    machine.execute(TASK, 0.0, WELL, Fate(("look", "before"), 1, "cleared and killed", 0.0))
+    machine.execute(TASK, 4000.0, WELL, None)
+    assert states_of_steps(machine) == ["COMPLETED", "RUNNING"]
+
+
+def test_a_clear_that_an_adoption_has_answered_runs_nothing_again(machine):
+    machine.execute(TASK, 0.0, WELL, Fate(("sleep", "before"), 1, "cleared and killed", 0.0))
+    machine.execute(TASK, 0.0, WELL, None)
+    machine.execute(TASK, 4000.0, WELL, Fate(("report", "before"), 1, "killed", 0.0))
+    machine.execute(TASK, 0.0, WELL, None)
+    assert machine.airflow.task(*TASK).state == "success"
+    assert states_of_steps(machine) == ["COMPLETED"]
+
+
+def test_release_leaves_the_job_run_of_another_deployment_with_the_same_dag_and_run(machine):
+    machine.execute(TASK, 0.0, WELL, None)
+    machine.execute(("two", "a", 0), 0.0, WELL, None)
+    machine.airflow.release(machine.airflow.task(*TASK).run)
+    assert states_of_steps(machine) == ["CANCELLED", "RUNNING"]
