@@ -122,9 +122,10 @@ class EmrJobOperator(BaseOperator):
         self._running = (where, job_run)
         if event.get("deadline"):
             self._cancelled(where, job_run)
+            left = self._left(where)
             raise JobDeadlineError(
                 f"Job run {job_run} ran longer than this task's execution_timeout of {self.execution_timeout} and was cancelled.\n"
-                f"{_still(where, target_of(where).state(where))} {self._retry(context)}"
+                f"{_still(where, left)} {self._retry(context, left)}"
             )
         if "error" in event:
             raise JobError(
@@ -269,17 +270,26 @@ class EmrJobOperator(BaseOperator):
         if state.state is RunState.SUCCEEDED:
             return self.succeeded(Run.of(context), compute, job_run) | {"began": state.began, "ended": state.ended}
         logs = self._logs(compute, job_run)
-        told = failures.cause_in(logs.streams) or state.reason or f"The job run ended {state.state} and gave no reason"
+        found = failures.cause_in(logs.streams)
+        # Of a job run that was ended from outside, its own log only shows how it was cut off.
+        by_itself = state.state is RunState.FAILED and state.fault is Fault.JOB
+        told = (found or state.reason) if by_itself else (state.reason or found)
+        told = told or f"The job run ended {state.state} and gave no reason"
         cause = masked(told)
         for line in (cause, *_tails(logs)):
             self.log.error("%s", line)
-        alive = _still(compute, target_of(compute).state(compute))
+        left = self._left(compute)
         fault = f" (fault of: {state.fault})" if state.fault else ""
         run = f"Job run {job_run} on {compute.id} ended as {state.state}{fault}."
         kind = JobCapacityError if state.fault is Fault.CAPACITY else JobError
         hint = hint_for(told, logs.streams)
         message = failures.failure_message(
-            cause, hint=hint, run=run, still=alive, retry=self._retry(context), address=logs.address
+            cause,
+            hint=hint,
+            run=run,
+            still=_still(compute, left),
+            retry=self._retry(context, left),
+            address=logs.address,
         )
         raise kind(message)
 
@@ -292,8 +302,18 @@ class EmrJobOperator(BaseOperator):
             self.log.warning("The logs could not be read: %s", error)
             return Logs({}, None)
 
-    def _retry(self, context: Context) -> str:
+    def _left(self, compute: Compute) -> ComputeState:
+        """Ask how the compute stands; where that cannot be learned, it is told as what still costs."""
+        try:
+            return target_of(compute).state(compute)
+        except Exception as error:  # noqa: BLE001  # the job's own failure must be told whatever becomes of its compute
+            self.log.warning("How %s stands could not be learned: %s", compute.id, error)
+            return ComputeState(Phase.READY)
+
+    def _retry(self, context: Context, left: ComputeState) -> str:
         ti = context["ti"]
+        if left.phase is Phase.ENDED:
+            return "A retry cannot help: clear this task with 'Only failed' off, so that compute is acquired anew."
         if ti.try_number <= ti.max_tries:
             return "Airflow will retry this task: that starts a new job run."
         return "No retry is left: after mending the cause, clear this task with 'Only failed' off."

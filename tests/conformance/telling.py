@@ -72,10 +72,12 @@ def rows() -> dict[tuple[str, str], Told]:
 
 
 class Engine(ScriptedEngine):
-    """Runs scripted job runs; a stubborn one goes on although it is cancelled, until the test lets it end."""
+    """Runs scripted job runs; a stubborn one goes on although it is cancelled, and the log of one that is cut off shows just that."""
 
-    def start(self, step: Any, **surroundings: Any) -> Any:
-        started = super().start(step, **surroundings)
+    def start(self, step: Any, *, folder: Path, **surroundings: Any) -> Any:
+        started = super().start(step, folder=folder, **surroundings)
+        if "cut off" in step.args:
+            (folder / "stderr").write_text("Traceback (most recent call last):\n  File ...\nKeyboardInterrupt\n")
         if "stubborn" in step.args:
             started.cancel = lambda: None
         return started
@@ -205,13 +207,15 @@ class Play:
 
         ``emr`` asks the service itself how the job run stands when the task has ended.
         """
-        task, first_line = _told_by(lambda: self.run(meanwhile))
+        task, message = _told_by(lambda: self.run(meanwhile))
         before, state = self.job_run, self.state()
         try:
             said = emr(self)
         except ClientError as error:
             said = error.response["Error"]["Code"]
-        return Told(said, state.state, state.fault or "", task, first_line, self._retried(task, before))
+        retry = self._retried(task, before)
+        assert ("that starts a new job run" in message) == (retry == "a new job run")
+        return Told(said, state.state, state.fault or "", task, _first_line(message), retry)
 
     def told_of_compute(
         self, found: Callable[[], Compute], emr: Callable[[Compute], str], meanwhile: Callable[[], None] | None = None
@@ -220,11 +224,11 @@ class Play:
 
         ``found`` looks for the compute behind the target's back.
         """
-        task, first_line = _told_by(lambda: self.acquire(meanwhile))
+        task, message = _told_by(lambda: self.acquire(meanwhile))
         first = found()
         state, said = self.target.state(first), emr(first)
         retry = "adopts it" if self.acquire()["compute"]["id"] == first.id else "has another"
-        return Told(said, state.phase, state.fault or "", task, first_line, retry)
+        return Told(said, state.phase, state.fault or "", task, _first_line(message), retry)
 
     def _retried(self, task: str, before: str) -> str:
         if task == "succeeds":
@@ -280,8 +284,12 @@ def _told_by(execute: Callable[[], Any]) -> tuple[str, str]:
     try:
         execute()
     except (EmrPipelinesError, AirflowFailException) as error:
-        return type(error).__name__, IDS.sub("…", str(error).splitlines()[0])
+        return type(error).__name__, str(error)
     return "succeeds", ""
+
+
+def _first_line(message: str) -> str:
+    return IDS.sub("…", message.partition("\n")[0])
 
 
 class Staged:

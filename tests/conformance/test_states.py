@@ -47,8 +47,8 @@ class Cases(Staged):
         play = acquired("fail")
         assert expected == play.told(self.emr)
 
-    def test_somebody_cancels_it(self, acquired, expected):
-        play = acquired()
+    def test_somebody_cancels_it(self, acquired, name, expected):
+        play = acquired("hold", name, "cut off")
 
         def meanwhile():
             play.until(RunState.RUNNING)
@@ -79,8 +79,8 @@ class Cases(Staged):
 
         assert expected == play.told(self.emr, meanwhile)
 
-    def test_its_instances_are_lost(self, acquired, service, expected):
-        play = acquired()
+    def test_its_instances_are_lost(self, acquired, service, name, expected):
+        play = acquired("hold", name, "cut off")
 
         def meanwhile():
             play.until(RunState.RUNNING)
@@ -330,8 +330,8 @@ class TestServerless(Cases):
         play = acquired(maximum_capacity={"cpu": 2, "memory": 8})
         assert expected == play.told(self.emr)
 
-    def test_its_time_is_up(self, acquired, stage, expected):
-        play = acquired(execution_timeout_minutes=5)
+    def test_its_time_is_up(self, acquired, stage, name, expected):
+        play = acquired("hold", name, "cut off", execution_timeout_minutes=5)
 
         def meanwhile():
             play.until(RunState.RUNNING)
