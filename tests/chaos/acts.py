@@ -40,6 +40,7 @@ class Acts:
 
     def __init__(self, airflow: LocalAirflow, rest: AirflowClient, url: str, contestant: Contestant) -> None:
         self.cleared: defaultdict[str, list[float]] = defaultdict(list)
+        self.mended: list[str] = []
         self._airflow = airflow
         self._rest = rest
         self._url = url
@@ -94,6 +95,17 @@ class Acts:
     def kill_api_server(self, *_: object) -> None:
         """Kill the server of all of Airflow's API, and start it again."""
         self._restart("api-server", 0)
+
+    def mend(self) -> None:
+        """Start what ended by itself, as whoever runs services does; what an event ended is not looked at meanwhile."""
+        if self._component.acquire(blocking=False):
+            try:
+                for component, process in self._airflow.components().items():
+                    if process is None:
+                        self.mended.append(component)
+                        self._airflow.launch_component(component)
+            finally:
+                self._component.release()
 
     def _restart(self, component: str, grace: float) -> None:
         with self._component:

@@ -162,6 +162,7 @@ class Batch:
         reached: set[str] = set()
         ended: dict[str, str] = {}
         while time.monotonic() < deadline:
+            self._acts.mend()
             states = self._states()
             ended = {run: state for run, state in states.items() if state in ENDED}
             for run in ended.keys() - reached:
