@@ -6,7 +6,7 @@
     │   ├── ComputeReleasedError        a job asks for compute that has already ended
     │   └── ComputeUnavailableError     capacity, quota or the service itself stood in the way
     └── JobError                        a job run that did not succeed
-        ├── JobCapacityError            the job run never worked, for want of capacity
+        ├── JobCapacityError            the job run never worked or was cut off, for want of capacity
         └── JobDeadlineError            the job run was cancelled because its time was up
 
 Each message is for the person at 3 a.m.: the cause first, then what still runs and costs, then what to do.
@@ -40,7 +40,7 @@ class JobError(EmrPipelinesError):
 
 
 class JobCapacityError(JobError):
-    """A job run never worked, for want of capacity; the same job may well run later (``RetryPolicy``)."""
+    """A job run never worked, or lost its instances, for want of capacity; the same job may well run later (``RetryPolicy``)."""
 
 
 class JobDeadlineError(JobError):

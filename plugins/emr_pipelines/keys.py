@@ -179,6 +179,8 @@ class Standing(StrEnum):
     """The service shows none, and may yet: its listing lags behind."""
     ABSENT = "absent"
     LIVE = "live"
+    CANCELLING = "being cancelled"
+    """Somebody told it to end: it is alive, and will not succeed for this task."""
     SUCCEEDED = "succeeded"
     ENDED = "ended"
     """It failed, or was cancelled."""
@@ -221,6 +223,8 @@ def decide(  # noqa: C901, PLR0911  # a table reads best as its rows
         return Decision(Action.RENEW, "the task was cleared")
     if standing is Standing.ENDED:
         return Decision(Action.RENEW, "the earlier job run did not succeed")
+    if standing is Standing.CANCELLING:
+        return Decision(Action.RENEW, "the earlier job run is being cancelled")
     if standing is Standing.LOST:
         return Decision(Action.RENEW, "the earlier job run is lost")
     if standing is Standing.ABSENT:

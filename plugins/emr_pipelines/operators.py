@@ -242,7 +242,7 @@ class EmrJobOperator(BaseOperator):
     def _cancel_older(self, record: Record | None, standing: Standing, existing: str | None) -> None:
         """End what an older generation left alive before the next one starts."""
         # What the service lost may still work: nobody knows.
-        if record is None or existing is None or standing not in (Standing.LIVE, Standing.LOST):
+        if record is None or existing is None or standing not in (Standing.LIVE, Standing.CANCELLING, Standing.LOST):
             return
         self.log.info("Cancelling job run %s of generation %s", existing, record.generation)
         state = self._cancelled(Compute.from_json(record.compute), existing)
@@ -462,9 +462,9 @@ def _still(compute: Compute, state: ComputeState) -> str:
 
 
 def _standing_of(state: JobState) -> Standing:
-    if not state.state.ended:
-        return Standing.LIVE
-    return {RunState.SUCCEEDED: Standing.SUCCEEDED, RunState.LOST: Standing.LOST}.get(state.state, Standing.ENDED)
+    if state.state.ended:
+        return {RunState.SUCCEEDED: Standing.SUCCEEDED, RunState.LOST: Standing.LOST}.get(state.state, Standing.ENDED)
+    return Standing.CANCELLING if state.state is RunState.CANCELLING else Standing.LIVE
 
 
 def _tails(logs: Logs) -> list[str]:

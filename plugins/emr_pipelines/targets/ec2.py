@@ -45,7 +45,7 @@ _PHASES = {
 _RUN_STATES = {
     "PENDING": RunState.PENDING,
     "RUNNING": RunState.RUNNING,
-    "CANCEL_PENDING": RunState.RUNNING,
+    "CANCEL_PENDING": RunState.CANCELLING,
     "COMPLETED": RunState.SUCCEEDED,
     "CANCELLED": RunState.CANCELLED,
     "FAILED": RunState.FAILED,

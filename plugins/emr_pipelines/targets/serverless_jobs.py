@@ -28,7 +28,7 @@ RUN_STATES = {
     "PENDING": RunState.PENDING,
     "SCHEDULED": RunState.PENDING,
     "RUNNING": RunState.RUNNING,
-    "CANCELLING": RunState.RUNNING,
+    "CANCELLING": RunState.CANCELLING,
     "SUCCESS": RunState.SUCCEEDED,
     "FAILED": RunState.FAILED,
     "CANCELLED": RunState.CANCELLED,

@@ -29,6 +29,8 @@ class RunState(StrEnum):
 
     PENDING = "pending"
     RUNNING = "running"
+    CANCELLING = "cancelling"
+    """Alive, and told to end: nothing that may be adopted."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -38,7 +40,7 @@ class RunState(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether the state is final."""
-        return self not in (RunState.PENDING, RunState.RUNNING)
+        return self not in (RunState.PENDING, RunState.RUNNING, RunState.CANCELLING)
 
 
 @dataclass(frozen=True)

@@ -295,7 +295,7 @@ def test_what_a_virtual_clusters_state_means(state, phase, fault):
     ("state", "reason", "meaning", "fault"),
     [
         ("PENDING", None, RunState.PENDING, None),
-        ("CANCEL_PENDING", None, RunState.RUNNING, None),
+        ("CANCEL_PENDING", None, RunState.CANCELLING, None),
         ("COMPLETED", None, RunState.SUCCEEDED, None),
         ("FAILED", "USER_ERROR", RunState.FAILED, Fault.JOB),
         ("FAILED", "INTERNAL_ERROR", RunState.FAILED, Fault.SERVICE),

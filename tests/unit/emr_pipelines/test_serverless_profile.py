@@ -303,7 +303,7 @@ FAILED = "Job failed, please check complete logs in configured logging destinati
     ("state", "details", "meaning", "fault"),
     [
         ("QUEUED", "", RunState.PENDING, None),
-        ("CANCELLING", "", RunState.RUNNING, None),
+        ("CANCELLING", "", RunState.CANCELLING, None),
         ("SUCCESS", "", RunState.SUCCEEDED, None),
         ("FAILED", f"{FAILED}ValueError: no such carrier", RunState.FAILED, Fault.JOB),
         ("FAILED", f"{FAILED}ApplicationMaxCapacityExceededException: Worker", RunState.FAILED, Fault.CAPACITY),
