@@ -66,8 +66,7 @@ def airflow_config(home: Path, root: Path, port: int, dag_folders: Sequence[Path
             "simple_auth_manager_users": f"{USER}:admin",
             "simple_auth_manager_passwords_file": str(home / "passwords.json"),
         },
-        # Airflow itself sets WAL mode; a component that waits 5 seconds for another writer, the default, ends with an error.
-        "database": {"sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}?timeout=60"},
+        "database": {"sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}"},  # Airflow itself sets WAL mode
         "logging": {"base_log_folder": str(home / "logs")},
         "api": {"host": LOOPBACK, "port": str(port), "base_url": url, "secret_key": drawn.session},
         "api_auth": {"jwt_secret": drawn.jwt},
