@@ -31,6 +31,9 @@ SUBMITS = {"ec2": "AddJobFlowSteps", "eks": "StartJobRun", "serverless": "StartJ
 CREATES = {"ec2": "RunJobFlow", "serverless": "CreateApplication"}
 RELEASES = {"ec2": "TerminateJobFlows", "serverless": "StopApplication"}
 
+_REFUSED = (400, 401, 403, 404, 405, 422)
+"""Answers of Airflow's API that clicking again does not change; a conflict (409) may pass."""
+
 AWAY_SECONDS = 2.0
 """How long a component of Airflow is away before it is started again."""
 
@@ -282,7 +285,7 @@ class Acts:
         self._click(lambda: self._rest.post(f"dags/{self._dag(schedule)}/clearTaskInstances", body))
 
     def delete_and_run(self, schedule: Schedule, event: Event, entry: dict[str, Any]) -> None:
-        """Delete the run, which Airflow allows once it is marked failed, and start one of the same name."""
+        """Mark the run failed, delete it as soon as Airflow allows it, and start one of the same name."""
         self.cleared[schedule.run_id].append(time.time())
         self.fail_run(schedule, event, entry)
         self._click(lambda: self._rest.delete(f"dags/{self._dag(schedule)}/dagRuns/{schedule.run_id}"))
@@ -305,13 +308,13 @@ class Acts:
         return self._contestant.dag_id(schedule)
 
     def _click(self, click: Callable[[], object]) -> None:
-        """Click again while Airflow is away: a person does."""
+        """Click again while Airflow is away, or says that it is not the time yet: a person does."""
         deadline = time.monotonic() + 60
         while True:
             try:
                 click()
             except (LocalAirflowError, httpx.HTTPError) as error:
-                if time.monotonic() > deadline or 400 <= getattr(error, "status", 500) < 500:
+                if time.monotonic() > deadline or getattr(error, "status", 500) in _REFUSED:
                     raise
                 time.sleep(1)
             else:
