@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 import time
 import urllib.request
 from collections import defaultdict
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import boto3
 import httpx
@@ -133,8 +136,11 @@ class Acts:
         return found
 
     def _processes_of(self, schedule: Schedule, task: str) -> list[psutil.Process]:
-        path = f"dags/{self._dag(schedule)}/dagRuns/{schedule.run_id}/taskInstances/{self._contestant.task(task)}"
-        instance = self._rest.get(path)["id"]
+        """Find them by the id of the task instance, which stands in their titles; from the database, since Airflow's API may be away."""
+        names = (self._dag(schedule), schedule.run_id, self._contestant.task(task))
+        with closing(sqlite3.connect(f"file:{self._airflow.home / 'airflow.db'}?mode=ro", uri=True)) as database:
+            asked = "select id from task_instance where dag_id = ? and run_id = ? and task_id = ?"
+            instance = str(UUID(database.execute(asked, names).fetchone()[0]))
         found = [
             process
             for process in psutil.process_iter(["cmdline"])
