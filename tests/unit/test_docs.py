@@ -126,6 +126,13 @@ def test_every_test_that_a_page_names_exists():
     assert named - written == set()
 
 
+def test_every_promise_names_its_test():
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    rows = [line for line in page.splitlines() if re.match(r"\|(?! promise | line |-)", line)]
+    assert len(rows) > 50
+    assert [row for row in rows if not re.search(r"`test_\w+` *\|?$", row)] == []
+
+
 def text_of(node: ast.AST) -> str:
     """A text of the code, with … where a value is put in; nothing for what is no text."""
     if isinstance(node, ast.JoinedStr):
