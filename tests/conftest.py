@@ -6,8 +6,6 @@ from xdist.scheduler import LoadFileScheduling
 
 LONGEST = (
     ("tests/pipelines/",),
-    ("tests/chaos/",),
-    ("tests/chaos/test_chaos.py", "tests/chaos/test_missing_dags.py"),
     ("tests/unit/flights/test_flights.py", "tests/unit/quality/", "tests/unit/test_spark_sql_job.py"),
     ("tests/unit/local_airflow/test_whole.py",),
     ("tests/local_emr/engine/",),
