@@ -37,7 +37,6 @@ local-emr: .venv/.ready ## serve the EMR endpoint alone, in the foreground (PORT
 
 test: .venv/.ready ## run all tests but those in a browser
 	@$(VENV)/python -m pytest -n 3 --no-loadscope-reorder
-	@$(VENV)/python -m pytest tests/chaos
 
 test-unit: .venv/.ready ## run the quick tests
 	@$(VENV)/python -m pytest tests/unit -m "not slow"

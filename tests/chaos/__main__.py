@@ -63,7 +63,7 @@ def _run(world: World, target: str, seeds: range, given: argparse.Namespace) -> 
         print(
             f"{world.contestant.name}, {target}, seeds {some.start} to {some.stop - 1}: {took:.0f} s", file=sys.stderr
         )
-        for finding in (*findings, *batch.rehearsal.troubles):
+        for finding in (*findings, *batch.rehearsal.troubles, *batch.rehearsal.missed):
             print(f"  {finding}", file=sys.stderr)
         if findings or given.keep_all:
             _keep(batch, given.keep / f"{world.contestant.name}-{target}-{some.start}.jsonl")

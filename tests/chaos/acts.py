@@ -132,7 +132,7 @@ class Acts:
         else:
             found = self._processes_of(schedule, entry["args"][entry["args"].index(MARK) + 2])
         if not found:
-            raise LookupError("no process of the task was found")
+            raise ProcessLookupError("no process of the task was found")
         return found
 
     def _processes_of(self, schedule: Schedule, task: str) -> list[psutil.Process]:

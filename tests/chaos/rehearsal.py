@@ -8,6 +8,8 @@ from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from tests.chaos.engine import identity_in
 from tests.chaos.judging import ENDED
 
@@ -33,6 +35,8 @@ class Rehearsal:
     def __init__(self, schedules: Iterable[Schedule], act: Callable[[Schedule, Event, dict[str, Any]], None]) -> None:
         self.journal: list[dict[str, Any]] = []
         self.troubles: list[str] = []
+        self.missed: list[str] = []
+        """Of processes that were to die and had gone by then, which run's and how."""
         self._schedules = {schedule.run_id: schedule for schedule in schedules}
         self._act = act
         self._lock = threading.Lock()
@@ -98,6 +102,8 @@ class Rehearsal:
         try:
             self._act(schedule, event, entry)
             self.journal.append(done)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            self.missed.append(f"{schedule.run_id}, {event.act}")
         except Exception as error:  # noqa: BLE001  # an event that cannot happen is told, and the others go on
             self.troubles.append(f"{schedule.run_id}, {event.act}: {type(error).__name__}: {error}")
         finally:

@@ -142,14 +142,14 @@ CASES = (
         targets=_OF_CLUSTERS,
     ),
     _case("somebody cancels the job", _at("running", SECOND, "cancel-job", after=1.0), seconds=(SHORT, 8.0)),
-    _case("the task is marked failed", _at("running", FIRST, "fail-task", after=1.0), seconds=(15.0, SHORT), red=True),
+    _case("the task is marked failed", _at("running", FIRST, "fail-task", after=1.0), seconds=(60.0, SHORT), red=True),
     _case(
         "the task is marked failed while deferred",
         _at("running", FIRST, "fail-task", after=DEFERRED),
         seconds=(60.0, SHORT),
         red=True,
     ),
-    _case("the run is marked failed", _at("running", FIRST, "fail-run", after=1.0), seconds=(15.0, SHORT), red=True),
+    _case("the run is marked failed", _at("running", FIRST, "fail-run", after=1.0), seconds=(60.0, SHORT), red=True),
     _case(
         "the run is marked failed while deferred",
         _at("running", FIRST, "fail-run", after=DEFERRED),
@@ -176,8 +176,8 @@ CASES = (
         seconds=(30.0, SHORT),
         red=True,
     ),
-    _case("the running task is cleared", _at("running", FIRST, "clear-first", after=1.0), seconds=(12.0, SHORT)),
-    _case("the deferred task is cleared", _at("running", FIRST, "clear-first", after=DEFERRED), seconds=_LONG_FIRST),
+    _case("the running task is cleared", _at("running", FIRST, "clear-first", after=1.0), seconds=(30.0, SHORT)),
+    _case("the deferred task is cleared", _at("running", FIRST, "clear-first", after=DEFERRED), seconds=(60.0, SHORT)),
     _case("the finished task is cleared", _at("running", SECOND, "clear-first", after=1.0), seconds=(SHORT, 12.0)),
     _case("a bystander is cleared", _at("running", SECOND, "clear-second", after=1.0), seconds=(SHORT, 12.0)),
     _case(
@@ -187,7 +187,7 @@ CASES = (
     ),
     _case("the run is cleared when it has ended", _at("end", "run", "clear-first")),
     _case(
-        "the run is deleted and run again", _at("running", FIRST, "delete-and-run", after=1.0), seconds=(12.0, SHORT)
+        "the run is deleted and run again", _at("running", FIRST, "delete-and-run", after=1.0), seconds=(30.0, SHORT)
     ),
     _case(
         "the run is deleted while deferred and run again",

@@ -76,6 +76,9 @@ def of(batches, case: str, task: str) -> list:
 
 def test_everything_happened_that_was_scheduled(batches):
     assert [batch.rehearsal.troubles for batch in batches] == [[], []]
+    assert (
+        len([missed for batch in batches for missed in batch.rehearsal.missed]) <= 1
+    )  # a busy machine lets a process end first
 
 
 def test_nothing_is_doubled_nothing_is_left_and_every_run_ends_and_tells_the_truth(batches):

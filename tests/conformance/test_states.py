@@ -63,7 +63,7 @@ class Cases(Staged):
             play.until(RunState.RUNNING)
             self.cancel(play, play.job_run)
             assert self.emr(play).startswith("CANCEL")
-            assert play.state().state is RunState.RUNNING
+            assert play.state().state is RunState.CANCELLING
             stage.engine.held[name].end(SUCCESS)
 
         assert expected == play.told(self.emr, meanwhile)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from local_emr.engine import Step
 
-DEADLINE = 60.0
+DEADLINE = 240.0
 
 SCRIPTS = ("succeed", "fail", "hold", "raise", "start late")
 
