@@ -11,7 +11,7 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status password local-emr test test-unit test-browser chaos lint format bench docs wheel lock \
+.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos lint format bench docs wheel lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -52,6 +52,9 @@ test-browser: .venv/.ready ## run the tests in a browser, with Chromium from the
 	  exit 1; \
 	fi; \
 	CHROMIUM="$$found" $(VENV)/python -m pytest tests/browser
+
+test-chaos: .venv/.ready ## run a short chaos run as tests, in a real Airflow, on a quiet machine
+	@$(VENV)/python -m pytest tests/chaos
 
 chaos: .venv/.ready ## break a real Airflow on purpose, and count (SEEDS=12 FIRST=0 TARGET=ec2|eks|serverless|all WHO=ours|provider|both)
 	@PYTHONPATH=.:plugins:include $(VENV)/python -m tests.chaos $(call typed,SEEDS,--seeds) $(call typed,FIRST,--first) \

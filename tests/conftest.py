@@ -17,14 +17,9 @@ LONGEST = (
 )
 """What takes longest, longest first; files that share what takes long to start stand together."""
 
-LAST = "tests/chaos/"
-"""Its Airflow dies on purpose, and is given what the others leave of the machine when most of them are done."""
-
 
 def place(test: str) -> int:
-    """Tell which of the longest a test belongs to; one more than there are, if none; two more if it comes last."""
-    if test.startswith(LAST):
-        return len(LONGEST) + 1
+    """Tell which of the longest a test belongs to; one more than there are, if none."""
     return next((number for number, starts in enumerate(LONGEST) if test.startswith(starts)), len(LONGEST))
 
 
@@ -33,8 +28,6 @@ class Sharing(LoadFileScheduling):
 
     def _split_scope(self, nodeid):
         number = place(nodeid)
-        if nodeid.startswith(LAST):
-            return LAST
         return LONGEST[number][0] if number < len(LONGEST) else super()._split_scope(nodeid)
 
 
