@@ -31,17 +31,6 @@ class Call(NamedTuple):
     text: str
 
 
-class _Compute(Protocol):
-    @property
-    def id(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def tags(self) -> Mapping[str, str]: ...
-
-
 class _JobRun(Protocol):
     @property
     def id(self) -> str: ...
@@ -49,6 +38,11 @@ class _JobRun(Protocol):
     def name(self) -> str: ...
     @property
     def state(self) -> str: ...
+
+
+class _Compute(_JobRun, Protocol):
+    @property
+    def tags(self) -> Mapping[str, str]: ...
 
 
 class Journal:

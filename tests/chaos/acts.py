@@ -17,6 +17,7 @@ import httpx
 import psutil
 
 from local_airflow.errors import LocalAirflowError
+from local_emr.faults.kinds import EMR_SERVICES
 from tests.chaos.engine import MARK
 from tests.chaos.schedules import FIRST, SECOND
 from tests.support.endpoint import CLIENT_ENVIRONMENT
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from tests.chaos.schedules import Event, Schedule
 
 SIGNED = {"ec2": "elasticmapreduce", "eks": "emr-containers", "serverless": "emr-serverless"}
-CLIENTS = {"ec2": "emr", "eks": "emr-containers", "serverless": "emr-serverless"}
 SUBMITS = {"ec2": "AddJobFlowSteps", "eks": "StartJobRun", "serverless": "StartJobRun"}
 CREATES = {"ec2": "RunJobFlow", "serverless": "CreateApplication"}
 RELEASES = {"ec2": "TerminateJobFlows", "serverless": "StopApplication"}
@@ -54,13 +54,13 @@ class Acts:
         self._component = threading.Lock()
         self._clients = {
             target: boto3.client(
-                service,
+                EMR_SERVICES[signed],
                 endpoint_url=url,
                 region_name=CLIENT_ENVIRONMENT["AWS_DEFAULT_REGION"],
                 aws_access_key_id="somebody",
                 aws_secret_access_key="else",
             )
-            for target, service in CLIENTS.items()
+            for target, signed in SIGNED.items()
         }
 
     def __call__(self, schedule: Schedule, event: Event, entry: dict[str, Any]) -> None:
