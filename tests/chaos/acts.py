@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 import time
 import urllib.request
 from collections import defaultdict
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import boto3
 import httpx
 import psutil
+from sqlalchemy import text
 
 from local_airflow.errors import LocalAirflowError
 from local_emr.faults.kinds import EMR_SERVICES
@@ -25,37 +23,34 @@ from tests.support.endpoint import CLIENT_ENVIRONMENT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local_airflow import AirflowClient, LocalAirflow
-    from tests.chaos.contestants import Contestant
     from tests.chaos.schedules import Event, Schedule
+    from tests.chaos.world import World
 
 SIGNED = {"ec2": "elasticmapreduce", "eks": "emr-containers", "serverless": "emr-serverless"}
 SUBMITS = {"ec2": "AddJobFlowSteps", "eks": "StartJobRun", "serverless": "StartJobRun"}
 CREATES = {"ec2": "RunJobFlow", "serverless": "CreateApplication"}
 RELEASES = {"ec2": "TerminateJobFlows", "serverless": "StopApplication"}
 
+_INSTANCE = text("select id from task_instance where dag_id = :dag and run_id = :run and task_id = :task")
+
 _REFUSED = (400, 401, 403, 404, 405, 422)
 """Answers of Airflow's API that clicking again does not change; a conflict (409) may pass."""
-
-AWAY_SECONDS = 2.0
-"""How long a component of Airflow is away before it is started again."""
 
 
 class Acts:
     """Lets events happen to the runs of one Airflow on one endpoint."""
 
-    def __init__(self, airflow: LocalAirflow, rest: AirflowClient, url: str, contestant: Contestant) -> None:
+    def __init__(self, world: World) -> None:
         self.cleared: defaultdict[str, list[float]] = defaultdict(list)
-        self.mended: list[str] = []
-        self._airflow = airflow
-        self._rest = rest
-        self._url = url
-        self._contestant = contestant
-        self._component = threading.Lock()
+        self._rest = world.rest
+        self._url = world.url
+        self._contestant = world.contestant
+        self._components = world.components
+        self._database = world.database
         self._clients = {
             target: boto3.client(
                 EMR_SERVICES[signed],
-                endpoint_url=url,
+                endpoint_url=world.url,
                 region_name=CLIENT_ENVIRONMENT["AWS_DEFAULT_REGION"],
                 aws_access_key_id="somebody",
                 aws_secret_access_key="else",
@@ -84,40 +79,23 @@ class Acts:
 
     def kill_triggerer(self, *_: object) -> None:
         """Kill the triggerer, and start it again."""
-        self._restart("triggerer", 0)
+        self._components.restart("triggerer")
 
     def restart_triggerer(self, *_: object) -> None:
         """End the triggerer as an administrator does, and start it again."""
-        self._restart("triggerer", 30)
+        self._components.restart("triggerer", 30)
 
     def kill_scheduler(self, *_: object) -> None:
         """Kill the scheduler, and start it again; the tasks that it started live on."""
-        self._restart("scheduler", 0)
+        self._components.restart("scheduler")
 
     def restart_scheduler(self, *_: object) -> None:
         """End the scheduler as an administrator does, and start it again."""
-        self._restart("scheduler", 5)
+        self._components.restart("scheduler", 5)
 
     def kill_api_server(self, *_: object) -> None:
         """Kill the server of all of Airflow's API, and start it again."""
-        self._restart("api-server", 0)
-
-    def mend(self) -> None:
-        """Start what ended by itself, as whoever runs services does; what an event ended is not looked at meanwhile."""
-        if self._component.acquire(blocking=False):
-            try:
-                for component, process in self._airflow.components().items():
-                    if process is None:
-                        self.mended.append(component)
-                        self._airflow.launch_component(component)
-            finally:
-                self._component.release()
-
-    def _restart(self, component: str, grace: float) -> None:
-        with self._component:
-            self._airflow.end_component(component, grace)
-            time.sleep(AWAY_SECONDS)
-            self._airflow.launch_component(component)
+        self._components.restart("api-server")
 
     def _processes(self, schedule: Schedule, entry: dict[str, Any]) -> list[psutil.Process]:
         """Find the supervisor and the process of the task that called, or whose job run an entry tells of."""
@@ -137,10 +115,9 @@ class Acts:
 
     def _processes_of(self, schedule: Schedule, task: str) -> list[psutil.Process]:
         """Find them by the id of the task instance, which stands in their titles; from the database, since Airflow's API may be away."""
-        names = (self._dag(schedule), schedule.run_id, self._contestant.task(task))
-        with closing(sqlite3.connect(f"file:{self._airflow.home / 'airflow.db'}?mode=ro", uri=True)) as database:
-            asked = "select id from task_instance where dag_id = ? and run_id = ? and task_id = ?"
-            instance = str(UUID(database.execute(asked, names).fetchone()[0]))
+        names = {"dag": self._dag(schedule), "run": schedule.run_id, "task": self._contestant.task(task)}
+        with self._database.connect() as database:
+            instance = str(database.execute(_INSTANCE, names).scalar_one())
         found = [
             process
             for process in psutil.process_iter(["cmdline"])

@@ -10,11 +10,13 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from sqlalchemy import create_engine
 
 from local_airflow import LocalAirflow
 from local_airflow.errors import LocalAirflowError
 from local_emr.endpoint import running
 from tests.chaos.acts import Acts
+from tests.chaos.components import Components
 from tests.chaos.contestants import OURS
 from tests.chaos.engine import Identity, TimedEngine, reason_of
 from tests.chaos.judging import RunFact, Tally, doubled, is_wrong, job_runs_in, live_compute_in, tally
@@ -22,10 +24,13 @@ from tests.chaos.rehearsal import Rehearsal
 from tests.chaos.schedules import CASES, TARGETS, TASKS, Schedule, schedule_of
 from tests.support.airflow import ROOT
 from tests.support.endpoint import CLIENT_ENVIRONMENT
+from tests.support.postgresql import running_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from sqlalchemy import Engine
 
     from local_airflow import AirflowClient
     from tests.chaos.contestants import Contestant
@@ -58,11 +63,14 @@ SETTLE_SECONDS = 20.0
 class World:
     """A running Airflow of one contestant, beside an endpoint whose journal the present batch hears."""
 
-    def __init__(self, contestant: Contestant, airflow: LocalAirflow, rest: AirflowClient, url: str) -> None:
+    def __init__(
+        self, contestant: Contestant, url: str, rest: AirflowClient, components: Components, database: Engine
+    ) -> None:
         self.contestant = contestant
-        self.airflow = airflow
-        self.rest = rest
         self.url = url
+        self.rest = rest
+        self.components = components
+        self.database = database
         self._rehearsal: Rehearsal | None = None
 
     def hear(self, entry: dict[str, Any]) -> None:
@@ -82,7 +90,7 @@ class World:
 
     def run(self, schedules: Sequence[Schedule]) -> Batch:
         """Run schedules together, and judge them when all have ended."""
-        acts = Acts(self.airflow, self.rest, self.url, self.contestant)
+        acts = Acts(self)
         rehearsal = Rehearsal(schedules, acts)
         with self.hearing(rehearsal):
             batch = Batch(self, schedules, acts, rehearsal)
@@ -164,7 +172,7 @@ class Batch:
         reached: set[str] = set()
         ended: dict[str, str] = {}
         while time.monotonic() < deadline:
-            self._acts.mend()
+            self._world.components.mend()
             states = self._states()
             ended = {run: state for run, state in states.items() if state in ENDED}
             for run in ended.keys() - reached:
@@ -245,19 +253,26 @@ def running_world(contestant: Contestant, folder: Path) -> Iterator[World]:
         url = stack.enter_context(running(folder / "emr", TimedEngine, boot_seconds=1.0, journal=hear))
         for bucket in ("local-data", "local-logs", "local-artifacts"):
             boto3.client("s3", endpoint_url=url, **_credentials()).create_bucket(Bucket=bucket)
+        database = stack.enter_context(running_postgresql())
         airflow = LocalAirflow(
             folder / "airflow",
             ROOT if contestant.name == OURS.name else _empty_root(folder / "root"),
             0,
             endpoint_url=url,
             dag_folders=contestant.dags,
-            environment={**IMPATIENT, "EMR_PIPELINES_INCLUDE": str(_include(folder / "include"))},
+            environment={
+                **IMPATIENT,
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+                "EMR_PIPELINES_INCLUDE": str(_include(folder / "include")),
+            },
             python=contestant.python,
         )
         stack.callback(airflow.stop)
         airflow.start()
         rest = stack.enter_context(airflow.client())
-        world = World(contestant, airflow, rest, url)
+        engine = create_engine(database)
+        stack.callback(engine.dispose)
+        world = World(contestant, url, rest, Components(airflow), engine)
         _await_dags(rest, contestant)
         hearing.append(world)
         yield world
