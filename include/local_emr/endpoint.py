@@ -11,6 +11,7 @@ from local_emr import storage
 from local_emr.clock import SystemClock
 from local_emr.eks import EmrContainers
 from local_emr.emr import ElasticMapReduce
+from local_emr.events import Events
 from local_emr.faults import Faults
 from local_emr.history import History
 from local_emr.journal import Journal
@@ -60,7 +61,8 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
         storage.install(data / "s3")
         faults = Faults()
         clock = clock or SystemClock()
-        machine = Machine(data, engine(data, url), clock, boot_seconds, Journal(clock, journal))
+        events = Events(faults, clock)
+        machine = Machine(data, engine(data, url), clock, boot_seconds, Journal(clock, journal), events.announce)
         history = History(data, machine.engine)
         router = Router(
             {
@@ -79,6 +81,7 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
         server.app = router
         thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), name="http", daemon=True)
         thread.start()
+        events.begin()
         try:
             yield url
         finally:
@@ -86,6 +89,7 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
             server.server_close()
             thread.join()
             router.close()
+            events.close()
             history.close()
             machine.engine.close()
 

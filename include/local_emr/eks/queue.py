@@ -68,11 +68,13 @@ class VirtualClusterQueue(JobQueue[VirtualCluster, EksJobRun, Move]):
         """Write the virtual cluster's record."""
         self.machine.journal.compute(SERVICE, self.owner)
         self._store.clusters.save(self.owner, self.owner.id)
+        self.machine.announce(SERVICE, self.owner)
 
     def save_run(self, run: EksJobRun) -> None:
         """Write a job run's record."""
         self.machine.journal.job_run(SERVICE, run.owner, run, run.arguments)
         self._store.job_runs.save(run, run.owner, run.id)
+        self.machine.announce(SERVICE, self.owner, run)
 
     def _end(self) -> None:
         try:

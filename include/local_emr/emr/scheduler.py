@@ -102,6 +102,9 @@ class Cluster:
         for step in self.record.steps:
             self.machine.journal.job_run(SERVICE, self.record.id, step, step.args)
         self._records.save(self.record, self.record.id)
+        self.machine.announce(SERVICE, self.record)
+        for step in self.record.steps:
+            self.machine.announce(SERVICE, self.record, step)
 
     def _live(self) -> None:
         """Make one move after the other; what is decided is done before anything else can change the record."""

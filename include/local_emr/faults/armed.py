@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from local_emr.faults.buckets import RateLimiter
-from local_emr.faults.kinds import Act, CallFault, ClockSkew, ComputeFault, Fault, Lag, RateLimit
+from local_emr.faults.kinds import Act, CallFault, ClockSkew, ComputeFault, EventFault, Fault, Lag, RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,6 +101,16 @@ class Faults:
                     armed.struck += 1
                     return True
         return False
+
+    def strike_event(self, service: str, name: str) -> EventFault | None:
+        """Say which fault strikes an event of `service` about what has this name, and count it; None: no fault."""
+        with self._lock:
+            for armed in self._of(service):
+                fault = armed.fault
+                if isinstance(fault, EventFault) and fault.name_contains in name and armed.struck < fault.count:
+                    armed.struck += 1
+                    return fault
+        return None
 
     def lag(self, service: str) -> float:
         """Return how many seconds the listings of `service` lag, and count it; 0: not at all."""

@@ -1,7 +1,7 @@
 """The kinds of faults: what each is told, and which words are refused.
 
 A fault strikes calls, and the router asks for it; or compute that would start, or what a listing shows, and the control
-plane asks; or what runs now, and the control plane is told.
+plane asks; or events, and who sends them asks; or what runs now, and the control plane is told.
 """
 
 from __future__ import annotations
@@ -148,6 +148,47 @@ class ValidationFailure(ComputeFault):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EventFault(Fault):
+    """Strikes the next `count` events on EventBridge, of what has `name_contains` in its name if given."""
+
+    count: int = 1
+    name_contains: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise InvalidFaultError for what cannot be."""
+        super().__post_init__()
+        _check_count(self.count)
+        _check_text("name_contains", self.name_contains)
+
+
+class LoseEvent(EventFault):
+    """The event is not delivered."""
+
+    kind = "lose_event"
+
+
+class RepeatEvent(EventFault):
+    """The event is delivered twice."""
+
+    kind = "repeat_event"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LateEvent(EventFault):
+    """The event is delivered `seconds` later, so after younger ones."""
+
+    kind = "late_event"
+    longest: ClassVar[float] = 600.0
+
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise InvalidFaultError for what cannot be."""
+        super().__post_init__()
+        _check_seconds(self.seconds, 0, self.longest)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Act(Fault):
     """Strikes at once all that it means: what has this `id`, or `name_contains` in its name."""
 
@@ -220,6 +261,9 @@ KINDS: dict[str, type[Fault]] = {
         RefuseCapacity,
         BootstrapFailure,
         ValidationFailure,
+        LoseEvent,
+        RepeatEvent,
+        LateEvent,
         SpotLoss,
         Vanish,
         Lag,

@@ -7,7 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from local_emr.engine import Outcome
 from local_emr.faults import Vanish
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from local_emr.clock import Clock
     from local_emr.engine import Engine
+    from local_emr.events import Announce
     from local_emr.faults import Act
     from local_emr.journal import Journal
     from local_emr.runs.execution import Work
@@ -39,15 +40,20 @@ Owner = TypeVar("Owner", bound=_Owner)
 Run = TypeVar("Run", bound=JobRun)
 
 
+def _nobody(service: str, compute: Any, run: Any = None) -> None:
+    """Announce nothing."""
+
+
 @dataclass(frozen=True)
 class Machine:
-    """What all queues of an endpoint share. `data` is its data folder."""
+    """What all queues of an endpoint share. `data` is its data folder, `announce` as `Events.announce`."""
 
     data: Path
     engine: Engine
     clock: Clock
     boot_seconds: float
     journal: Journal
+    announce: Announce = _nobody
 
 
 @dataclass(frozen=True)

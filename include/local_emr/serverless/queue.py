@@ -53,11 +53,13 @@ class ApplicationQueue(JobQueue[Application, ServerlessJobRun, lifecycle.Move]):
         """Write the application's record."""
         self.machine.journal.compute(SERVICE, self.owner)
         self._applications.save(self.owner, self.owner.id)
+        self.machine.announce(SERVICE, self.owner)
 
     def save_run(self, run: ServerlessJobRun) -> None:
         """Write a job run's record."""
         self.machine.journal.job_run(SERVICE, run.owner, run, run.arguments)
         self._job_runs.save(run, self.owner.id, run.id)
+        self.machine.announce(SERVICE, self.owner, run)
 
     def next_move(self, view: Situation[Application, ServerlessJobRun]) -> lifecycle.Move | Sleep | Stop:
         """Say what to do next."""
