@@ -87,7 +87,7 @@ class Events:
             self._send(service, name, event_of(service, compute.region, self._clock.now(), telling))
 
     def _send(self, service: str, name: str, event: dict[str, Any]) -> None:
-        fault, at = self._faults.strike_event(service, name), self._clock.now()
+        fault, at = self._faults.strike_event(service, name, event["detail"]["state"]), self._clock.now()
         with self._changed:
             for due in moments(fault, at):
                 heapq.heappush(self._due, _Due(due, next(self._numbers), event))

@@ -102,12 +102,12 @@ class Faults:
                     return True
         return False
 
-    def strike_event(self, service: str, name: str) -> EventFault | None:
-        """Say which fault strikes an event of `service` about what has this name, and count it; None: no fault."""
+    def strike_event(self, service: str, name: str, state: str) -> EventFault | None:
+        """Say which fault strikes the event that what has this name is in `state`, and count it; None: no fault."""
         with self._lock:
             for armed in self._of(service):
                 fault = armed.fault
-                if isinstance(fault, EventFault) and fault.name_contains in name and armed.struck < fault.count:
+                if isinstance(fault, EventFault) and fault.means(name, state) and armed.struck < fault.count:
                     armed.struck += 1
                     return fault
         return None

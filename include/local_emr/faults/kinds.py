@@ -149,16 +149,22 @@ class ValidationFailure(ComputeFault):
 
 @dataclass(frozen=True, kw_only=True)
 class EventFault(Fault):
-    """Strikes the next `count` events on EventBridge, of what has `name_contains` in its name if given."""
+    """Strikes the next `count` events on EventBridge, of `state` alone and of what has `name_contains` in its name if given."""
 
     count: int = 1
     name_contains: str = ""
+    state: str = ""
 
     def __post_init__(self) -> None:
         """Raise InvalidFaultError for what cannot be."""
         super().__post_init__()
         _check_count(self.count)
         _check_text("name_contains", self.name_contains)
+        _check_text("state", self.state)
+
+    def means(self, name: str, state: str) -> bool:
+        """Say whether it strikes the event that what has this name is in this state."""
+        return self.name_contains in name and self.state in {"", state}
 
 
 class LoseEvent(EventFault):
