@@ -11,7 +11,7 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos lint format bench docs wheel lock \
+.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos lint format bench bench-watch docs wheel lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -70,7 +70,11 @@ format: .venv/.ready ## put the code into the one format
 	@$(VENV)/ruff check --fix .
 
 bench: .venv/.ready ## run the benchmarks
-	@for file in benchmarks/bench_*.py; do PYTHONPATH=include:plugins $(VENV)/python "$$file" || exit 1; done
+	@for file in benchmarks/bench_*.py; do PYTHONPATH=.:include:plugins $(VENV)/python "$$file" || exit 1; done
+
+bench-watch: .venv/.ready ## count what waiting for many jobs costs (SIZES=10,100,1000,10000 SERVICES=serverless,ec2 PLOT=yes)
+	@PYTHONPATH=.:include:plugins $(VENV)/python benchmarks/bench_watch.py $(call typed,SIZES,--sizes) \
+	  $(call typed,SERVICES,--services) $(if $(call typed,PLOT,with),--plot)
 
 docs: .venv/.ready ## write the generated parts of docs/ again
 	@PYTHONPATH=include:plugins $(VENV)/python -m docs.generate

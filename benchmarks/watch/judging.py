@@ -1,0 +1,66 @@
+"""What triggers told, against what the plan says had happened. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from benchmarks.watch.plan import Plan, Run
+
+
+class Heard(NamedTuple):
+    """One trigger's event: of which job run, how many seconds after the window's begin, and what it said or `raised`."""
+
+    run: str
+    moment: float
+    said: Mapping[str, Any]
+
+
+def judged(plan: Plan, began: float, heard: Iterable[Heard], now: float) -> dict[str, Any]:
+    """Return the notice `delays` in seconds, how many ends were `unnoticed`, the `failed` waits and what they said first.
+
+    An end that nobody noticed until `now` counts with the delay that it has by then.
+    """
+    delays: list[float] = []
+    failed: Counter[str] = Counter()
+    noticed: set[str] = set()
+    for event in heard:
+        run = plan.runs[event.run]
+        noticed.add(run.id)
+        if run.ends is not None and run.has_ended(event.moment) and is_true(run, event.said):
+            delays.append(event.moment - run.ends)
+        else:
+            failed[str(event.said)[:300]] += 1
+    late = [run.ends for run in plan.waited if run.ends is not None and run.id not in noticed]
+    delays += [now - began - ends for ends in late]
+    return {
+        "delays": sorted(delays),
+        "unnoticed": len(late),
+        "failed": failed.total(),
+        "reasons": dict(failed.most_common(3)),
+    }
+
+
+def is_true(run: Run, said: Mapping[str, Any]) -> bool:
+    """Say whether an event tells how a job run ended: our triggers' `state`, or the provider's `status`.
+
+    The provider tells a job run's failure and a failure to wait with the same status; the first has botocore's words in its message.
+    """
+    if "state" in said:
+        return bool(said["state"] == ("succeeded" if run.succeeds else "failed"))
+    if run.succeeds:
+        return said.get("status") == "success"
+    return "terminal failure" in str(said.get("message"))
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the smallest of sorted values that at least this share of them does not exceed; 0 of none."""
+    if not values:
+        return 0.0
+    return values[max(0, -(-len(values) * round(share * 100) // 100) - 1)]
+
+
+def difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """Return how often each operation was counted between two moments."""
+    return {name: count - before.get(name, 0) for name, count in after.items() if count > before.get(name, 0)}

@@ -1,0 +1,168 @@
+"""One measurement: an endpoint and a triggerer as processes of their own. And several at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from benchmarks.watch.judging import difference, percentile
+from benchmarks.watch.plan import Plan, Service
+from benchmarks.watch.triggerer import GRACE, POLLING
+
+ROOT = Path(__file__).resolve().parents[2]
+PEER = ROOT / ".venv-peer" / "bin" / "python"
+
+WINDOW = 2 * POLLING
+SETTLED, PER_JOB = 4 * POLLING, 0.02
+"""Seconds of the warm-up: until our triggers' pauses are at their longest, and for each job run as the provider makes a client."""
+_SPARE = 240.0
+"""Seconds more until a triggerer is taken to hang."""
+
+
+SIZES = (10, 100, 1_000, 10_000)
+TOGETHER = 1_000
+"""Up to so many job runs, all cases fit on the machine at once."""
+LARGEST: dict[Service, int] = {"serverless": 10_000, "ec2": 1_000}
+"""On EMR on EC2 a tenth of that is more than its rates allow the provider."""
+
+Who = Literal["ours", "provider"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Who waits for how many job runs of which service."""
+
+    who: Who
+    service: Service
+    jobs: int
+
+    @property
+    def warm_up(self) -> float:
+        """Seconds before the window."""
+        return SETTLED + PER_JOB * self.jobs
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured of a case. Calls and refusals are those of the window, each a minute; delays are in seconds."""
+
+    case: Case
+    calls: dict[str, float]
+    refused: float
+    failed: int
+    unnoticed: int
+    p50: float
+    p99: float
+    cpu: float
+    """Seconds of processor time for each job run and hour of waiting."""
+    memory: float
+    """Bytes of resident memory for each job run."""
+    reasons: dict[str, int]
+
+    @property
+    def calls_a_minute(self) -> float:
+        """Calls of all operations."""
+        return sum(self.calls.values())
+
+
+def cases_of(sizes: Iterable[int], services: Iterable[str]) -> list[list[Case]]:
+    """Return the cases by rounds: those of a round are measured at the same time."""
+    cases = [
+        Case(who, service, size)
+        for size in sorted(sizes)
+        for service in LARGEST
+        for who in get_args(Who)
+        if service in services and size <= LARGEST[service]
+    ]
+    small = [case for case in cases if case.jobs <= TOGETHER]
+    large = sorted({case.jobs for case in cases if case.jobs > TOGETHER})
+    return [group for group in (small, *([case for case in cases if case.jobs == size] for size in large)) if group]
+
+
+def measure(case: Case, folder: Path) -> Result:
+    """Measure a case, with files in a folder of its own; its processes end with it. Raises SystemExit when one of them fails."""
+    plan = asdict(Plan(case.service, case.jobs, WINDOW))
+    python = str(PEER) if case.who == "provider" else sys.executable
+    (folder / "airflow").mkdir(parents=True)
+    with _endpoint(plan, folder / "endpoint.log") as url:
+        asked = {"who": case.who, "url": url, "warm_up": case.warm_up, "plan": plan}
+        ran = subprocess.run(
+            [python, "-m", "benchmarks.watch.triggerer", json.dumps(asked)],
+            cwd=ROOT,
+            env=_environment(case.who, folder / "airflow"),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=case.warm_up + WINDOW + GRACE + _SPARE,
+        )
+    told = (folder / "endpoint.log").read_text() + (f"{ran.stdout}{ran.stderr}" if ran.returncode else "")
+    if told:
+        raise SystemExit(f"{case.who} with {case.jobs} jobs on {case.service} failed:\n{told[-3000:]}")
+    return result(case, json.loads(ran.stdout.splitlines()[-1]))
+
+
+@contextmanager
+def _endpoint(plan: dict[str, Any], log: Path) -> Iterator[str]:
+    """Serve a plan inside the block, and yield the address; what the endpoint has to complain of is in the log."""
+    with (
+        log.open("w") as complaints,
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.watch.endpoint", json.dumps(plan)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'include'}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout  # noqa: S101 - asked for above
+        yield process.stdout.readline().strip()
+
+
+def result(case: Case, told: dict[str, Any]) -> Result:
+    """Return the result that a triggerer told."""
+    minutes = told["seconds"] / 60
+    calls, refused = (difference(told["before"][what], told["after"][what]) for what in ("calls", "refused"))
+    return Result(
+        case,
+        calls={name: count / minutes for name, count in sorted(calls.items())},
+        refused=sum(refused.values()) / minutes,
+        failed=told["failed"],
+        unnoticed=told["unnoticed"],
+        p50=percentile(told["delays"], 0.5),
+        p99=percentile(told["delays"], 0.99),
+        cpu=told["cpu"] / case.jobs / told["seconds"] * 3600,
+        memory=told["memory"] / case.jobs,
+        reasons=told["reasons"],
+    )
+
+
+def measure_together(cases: Iterable[Case], folder: Path) -> list[Result]:
+    """Measure cases at the same time, each with an endpoint of its own."""
+    cases = list(cases)
+    with ThreadPoolExecutor(len(cases)) as together:
+        folders = [folder / f"{case.who}-{case.service}-{case.jobs}" for case in cases]
+        return list(together.map(measure, cases, folders))
+
+
+def _environment(who: Who, home: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AWS_ACCESS_KEY_ID": "bench",
+        "AWS_SECRET_ACCESS_KEY": "bench",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "EMR_PIPELINES_ENVIRONMENT": "local",
+        "EMR_PIPELINES_INCLUDE": str(ROOT / "include"),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}" if who == "ours" else str(ROOT),
+    }

@@ -1,0 +1,151 @@
+"""The plan of a measurement, the judgement on what triggers told, and how it is reported."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from benchmarks.watch.judging import Heard, difference, is_true, judged, percentile
+from benchmarks.watch.plan import STEPS_PER_CLUSTER, Plan, Run
+from benchmarks.watch.reporting import BEGIN, END, between_markers, last_line, plot, table
+from benchmarks.watch.rounds import Case, Result, cases_of
+
+SUCCESS = {"status": "success", "job_details": {}}
+
+
+def result(who, jobs, calls, service="serverless", **figures):
+    usual = {
+        "refused": 0.0,
+        "failed": 0,
+        "unnoticed": 0,
+        "p50": 5.0,
+        "p99": 20.0,
+        "cpu": 1.0,
+        "memory": 2048.0,
+        "reasons": {},
+    }
+    return Result(Case(who, service, jobs), calls={"GetJobRun": calls}, **{**usual, **figures})
+
+
+@pytest.mark.parametrize(("jobs", "ending"), [(10, 5), (100, 10), (1_000, 100)])
+def test_a_tenth_of_the_job_runs_ends_in_the_window_and_at_least_five(jobs, ending):
+    plan = Plan("serverless", jobs, 60)
+    assert jobs == len(plan.waited)
+    assert ending == sum(0 < (run.ends or -1) <= 60 for run in plan.waited)
+
+
+def test_a_plan_is_the_same_for_the_same_seed_and_another_for_another():
+    assert Plan("ec2", 50, 60, 1).runs == Plan("ec2", 50, 60, 1).runs
+    assert Plan("ec2", 50, 60, 1).runs != Plan("ec2", 50, 60, 2).runs
+
+
+def test_everything_was_created_before_the_window_and_what_nobody_waits_for_has_ended():
+    plan = Plan("serverless", 100, 60)
+    waited = {run.id for run in plan.waited}
+    others = [run for run in plan.runs.values() if run.id not in waited]
+    assert len(others) == 50
+    assert all(run.created < run.ends < 0 for run in others)
+    assert max(run.created for run in plan.runs.values()) <= -60
+
+
+def test_no_cluster_has_more_steps_than_it_is_said_to_have():
+    plan = Plan("ec2", 250, 60)
+    counts = [
+        sum(run.compute == cluster for run in plan.runs.values()) for cluster in {run.compute for run in plan.waited}
+    ]
+    assert len(counts) == 3
+    assert max(counts) <= 1.5 * STEPS_PER_CLUSTER
+
+
+@pytest.mark.parametrize(
+    ("succeeds", "said", "true"),
+    [
+        (True, {"state": "succeeded"}, True),
+        (True, {"state": "lost"}, False),
+        (False, {"state": "failed"}, True),
+        (True, SUCCESS, True),
+        (False, SUCCESS, False),
+        (
+            False,
+            {
+                "status": "error",
+                "message": "Serverless Job failed: FAILED\nWaiter encountered a terminal failure state",
+            },
+            True,
+        ),
+        (False, {"status": "error", "message": "Waiter error: max attempts reached"}, False),
+        (True, {"error": "ClientError: Rate exceeded"}, False),
+        (True, {"raised": "KeyError: 'run'"}, False),
+    ],
+)
+def test_an_event_is_true_when_it_says_how_the_job_run_ended(succeeds, said, true):
+    assert true == is_true(Run("r", "c", -100, 10, succeeds), said)
+
+
+def test_delays_are_from_the_end_and_what_nobody_noticed_counts_as_it_stands():
+    plan = Plan("serverless", 10, 60)
+    ends = [run for run in plan.waited if run.ends]
+    said = {True: {"state": "succeeded"}, False: {"state": "failed"}}
+    heard = [Heard(run.id, run.ends + 2, said[run.succeeds]) for run in ends[:-1]]
+    verdict = judged(plan, 1_000.0, heard, 1_000.0 + ends[-1].ends + 90)
+    assert pytest.approx(verdict["delays"]) == [2, 2, 2, 2, 90]
+    assert (verdict["unnoticed"], verdict["failed"]) == (1, 0)
+
+
+def test_an_event_of_a_job_run_that_goes_on_is_a_failed_wait():
+    plan = Plan("serverless", 10, 60)
+    running = next(run for run in plan.waited if run.ends is None)
+    verdict = judged(plan, 0, [Heard(running.id, 10, {"state": "succeeded"})], 100)
+    assert verdict["failed"] == 1
+    assert verdict["reasons"] == {"{'state': 'succeeded'}": 1}
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1.0, 100)])
+def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed(share, value):
+    assert value == percentile(range(1, 101), share)
+
+
+def test_the_last_percentile_of_few_values_is_the_last_value():
+    assert percentile([1, 2, 7], 0.99) == 7
+
+
+def test_calls_are_those_between_two_moments():
+    assert difference(
+        {"GetJobRun": 4, "GetApplication": 1}, {"GetJobRun": 7, "GetApplication": 1, "ListJobRuns": 1}
+    ) == {"GetJobRun": 3, "ListJobRuns": 1}
+
+
+def test_the_last_line_tells_the_ratio_at_a_thousand_or_at_the_most():
+    small = [result("ours", 10, 5.0), result("provider", 10, 20.0)]
+    large = [result("ours", 1_000, 30.0), result("provider", 1_000, 2_000.0), result("ours", 1_000, 1.0, service="ec2")]
+    assert last_line(small + large) == "calls ratio=67 at jobs=1000"
+    assert last_line(small) == "calls ratio=4 at jobs=10"
+
+
+def test_the_table_names_what_failed_waits_said():
+    lines = table([result("provider", 10, 20.0, failed=2, reasons={"{'status': 'error'}": 2})]).splitlines()
+    assert lines[2] == "| serverless | 10 | provider | GetJobRun 20 | 0 | 2 | 5.0 s | 20.0 s | 1.00 | 2 |"
+    assert lines[-1] == "provider, 10 on serverless, 2 times: {'status': 'error'}"
+
+
+def test_the_plot_has_a_point_for_each_result_and_more_lies_higher():
+    shown = [result(who, jobs, jobs * factor) for jobs in (10, 100) for who, factor in (("ours", 1), ("provider", 100))]
+    svg = "{http://www.w3.org/2000/svg}"
+    panel = ET.fromstring(plot(shown)).find(f"{svg}g")
+    dots = [float(dot.get("cy")) for dot in panel.iter(f"{svg}circle")]
+    # Ours with 10 and with 100, then the provider's: a decade up is a step up, and all steps are alike.
+    assert len(dots) == 4
+    steps = [dots[0] - dot for dot in dots[1:]]
+    assert pytest.approx([step / steps[0] for step in steps], abs=0.01) == [1, 2, 3]
+
+
+def test_the_page_keeps_what_stands_around_the_markers():
+    assert f"a\n{BEGIN}\nnew \\1\n{END}\nb" == between_markers(f"a\n{BEGIN}\nold\n{END}\nb", "new \\1")
+    with pytest.raises(ValueError, match="needs <!-- bench-watch: begin -->"):
+        between_markers("a page without them", "new")
+
+
+def test_small_sizes_are_measured_together_and_large_ones_alone():
+    rounds = cases_of({10_000, 10, 1_000}, ["serverless", "ec2"])
+    assert [{10, 1_000}, {10_000}] == [{case.jobs for case in cases} for cases in rounds]
+    assert {"serverless"} == {case.service for case in rounds[1]}
+    assert len(rounds[0]) == 8
