@@ -194,7 +194,7 @@ class Batch:
             return {
                 run["dag_run_id"]: run["state"]
                 for dag in dags
-                for run in self._world.rest.get(f"dags/{dag}/dagRuns", limit=1000)["dag_runs"]
+                for run in self._world.rest.get(f"dags/{dag}/dagRuns", limit=100, order_by="-id")["dag_runs"]
                 if run["dag_run_id"] in mine
             }
         except LocalAirflowError:  # it is away on purpose
