@@ -14,12 +14,12 @@ from emr_pipelines.artifacts import pin
 from emr_pipelines.choosing import Choice, override, said_of, why
 from emr_pipelines.clients import s3_of_profile, target_of_profile
 from emr_pipelines.endings import is_unwanted
+from emr_pipelines.engines import engines_needed
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease
 from emr_pipelines.links import ACQUIRE_LINKS, show_links, xcom_page
 from emr_pipelines.membership import Run
-from emr_pipelines.operators import engines_needed
 from emr_pipelines.releasing import release_lease
 from emr_pipelines.targets.base import Compute, Target
 from emr_pipelines.targets.profile import Profile
@@ -209,7 +209,7 @@ class AcquireOperator(BaseOperator):
             self.log.info("%s is %s; waiting deferred", compute.id, state.reason)
             deadline = time.time() + self.execution_timeout.total_seconds() if self.execution_timeout else None
             self.defer(
-                trigger=ComputeTrigger(compute.to_json(), deadline),
+                trigger=ComputeTrigger(compute.to_json(), deadline, progress.asked_at),
                 method_name="resume",
                 kwargs={"progress": asdict(replace(progress, compute=compute.to_json()))},
             )

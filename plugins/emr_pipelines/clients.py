@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -15,8 +16,20 @@ from emr_pipelines.targets.profile import Profile
 def clients_for(connection: str | None, region: str) -> Clients:
     """Return the clients of an Airflow connection in a region; without a connection, of boto3's own credential chain.
 
-    Credentials, assumed roles and session tags are the amazon provider's work (``AwsBaseHook``). Clients share one session and
-    are made once per process: boto3's clients are safe to share between threads, its sessions are not.
+    Clients are made once per process: boto3's are safe to share between threads, its sessions are not.
+    """
+    make = maker_of(connection, region)
+    return Clients(
+        repeating=lru_cache(maxsize=16)(lambda service: make(service, {"mode": "adaptive", "total_max_attempts": 10})),
+        once=lru_cache(maxsize=16)(lambda service: make(service, {"total_max_attempts": 1})),
+    )
+
+
+@lru_cache(maxsize=32)
+def maker_of(connection: str | None, region: str) -> Callable[[str, Any], Any]:
+    """Return what makes clients of a connection, by service and retries.
+
+    Credentials, assumed roles and session tags are the amazon provider's work (``AwsBaseHook``).
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook  # noqa: PLC0415  # parsing a DAG needs no AWS
     from botocore.config import Config  # noqa: PLC0415  # parsing a DAG needs no AWS
@@ -25,21 +38,13 @@ def clients_for(connection: str | None, region: str) -> Clients:
     session = hook.get_session(region_name=region)
     alone = threading.Lock()
 
-    def factory(retries: Any) -> Any:
+    def make(service: str, retries: Any) -> Any:
         config = Config(retries=retries, connect_timeout=10, read_timeout=60)
+        endpoint = hook.conn_config.get_service_endpoint_url(service)
+        with alone:
+            return session.client(service, endpoint_url=endpoint, config=config, verify=hook.verify)
 
-        @lru_cache(maxsize=16)
-        def client(service: str) -> Any:
-            endpoint = hook.conn_config.get_service_endpoint_url(service)
-            with alone:
-                return session.client(service, endpoint_url=endpoint, config=config, verify=hook.verify)
-
-        return client
-
-    return Clients(
-        repeating=factory({"mode": "adaptive", "total_max_attempts": 10}),
-        once=factory({"total_max_attempts": 1}),
-    )
+    return make
 
 
 def target_of_profile(profile: Profile) -> Target:

@@ -47,15 +47,31 @@ class Reaping(BaseModel):
     """Whether it is only told, and never ended."""
 
 
+class Watching(BaseModel):
+    """How the triggerers wait for job runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    call_share: float = Field(default=0.5, gt=0, le=1)
+    """Share of the calls that AWS allows the account which all triggerers together may take."""
+    triggerers: int = Field(default=1, ge=1)
+    """How many triggerers this Airflow has: each takes an equal part of the share."""
+    events_queue: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    """Address of the SQS queue to which EventBridge sends the ends of job runs; without one they are only looked for."""
+    events_connection: str | None = None
+    """Airflow connection with which the queue is read."""
+
+
 @dataclass(frozen=True)
 class Environment:
-    """One file: profiles by name, buckets by purpose, the name of this Airflow installation, and what its reaper does."""
+    """One file: profiles by name, buckets by purpose, the name of this Airflow installation, what its reaper does, how it waits."""
 
     name: str
     deployment: str
     buckets: Buckets
     profiles: Mapping[str, Profile]
     reaper: Reaping
+    watching: Watching
     source: Path
 
     def profile(self, name: str) -> Profile:
@@ -107,9 +123,9 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
     document = Document(path)
     content = document.content
     document.require(
-        set(content) <= {"deployment", "buckets", "reaper", "profiles"},
+        set(content) <= {"deployment", "buckets", "reaper", "watching", "profiles"},
         (),
-        _unknown(content, "deployment", "buckets", "reaper", "profiles"),
+        _unknown(content, "deployment", "buckets", "reaper", "watching", "profiles"),
     )
     name = deployment or content.get("deployment") or ("local" if path.stem == "local" else None)
     document.require(
@@ -129,6 +145,12 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
         ("reaper",),
         "reaper: settings are needed, such as {grace_minutes: 60, dry_run: false}",
     )
+    watching = content.get("watching", {})
+    document.require(
+        isinstance(watching, dict),
+        ("watching",),
+        "watching: settings are needed, such as {call_share: 0.5, triggerers: 2}",
+    )
     profiles = content.get("profiles")
     document.require(isinstance(profiles, dict) and profiles, ("profiles",), "profiles: at least one profile is needed")
     return Environment(
@@ -137,6 +159,7 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
         buckets=buckets,
         profiles={str(name): _profile(document, str(name), profiles, buckets) for name in profiles},
         reaper=document.model(Reaping, ("reaper",), reaper),
+        watching=document.model(Watching, ("watching",), watching),
         source=path,
     )
 

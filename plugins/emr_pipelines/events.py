@@ -173,6 +173,11 @@ class Queue:
         self._failures = 0
         self._rests_until = float("-inf")
 
+    @property
+    def answers(self) -> bool:
+        """Whether the queue answered when it was last asked."""
+        return self._failures == 0
+
     def receive(self, seconds: int = LONGEST_POLL) -> list[Message]:
         """Wait up to so many seconds for messages, and return up to ten. After a failure the queue rests, and there are none."""
         rest = self._rests_until - self._now()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
-from pydantic import BaseModel
 
 from emr_pipelines import failures, quality
 from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
@@ -18,7 +17,8 @@ from emr_pipelines.clients import s3_of_profile
 from emr_pipelines.endings import is_unwanted
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
 from emr_pipelines.hints import hint_for
-from emr_pipelines.jobs import Engine, Job, SparkJob, job_from
+from emr_pipelines.history import usual_seconds
+from emr_pipelines.jobs import Job, SparkJob, job_from
 from emr_pipelines.keys import Action, Attempt, Key, Record, Standing, decide, fingerprint
 from emr_pipelines.links import JOB_LINKS, show_links
 from emr_pipelines.masking import masked
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _RECORD = "emr_job_run"
 """Key of the record in Airflow's task state store."""
 
-_CHECK = "jobs/quality_check.py"
+CHECK_SCRIPT = "jobs/quality_check.py"
 
 _SAID = {
     Action.WAIT: "Looking again",
@@ -102,20 +102,26 @@ class EmrJobOperator(BaseOperator):
         except ComputeReleasedError as error:
             # A retry cannot help: acquire runs again only when it is cleared.
             raise AirflowFailException(str(error)) from error
-        self._running = (compute, job_run)
         show_links(context, target_of(compute).links(compute, job_run))
+        return self._wait(context, compute, job_run, submitted_at)
+
+    def _wait(self, context: Context, compute: Compute, job_run: str, submitted_at: float) -> Any:
+        """Wait for the end of the job run: a while in this process, then deferred."""
+        self._running = (compute, job_run)
         state = wait_briefly(lambda: job_state_of(compute, job_run), lambda state: state.state.ended)
         if not state.state.ended:
             deadline = submitted_at + self.execution_timeout.total_seconds() if self.execution_timeout else None
             self.log.info("Job run %s is %s; waiting deferred", job_run, state.state)
             self.defer(
-                trigger=JobRunTrigger(compute.to_json(), job_run, deadline),
+                trigger=JobRunTrigger(compute.to_json(), job_run, deadline, submitted_at, usual_seconds(context)),
                 method_name="resume",
-                kwargs={"compute": compute.to_json(), "job_run": job_run},
+                kwargs={"compute": compute.to_json(), "job_run": job_run, "submitted_at": submitted_at},
             )
         return self._ended(context, compute, job_run, state)
 
-    def resume(self, context: Context, event: dict[str, Any], compute: dict[str, str], job_run: str) -> Any:
+    def resume(
+        self, context: Context, event: dict[str, Any], compute: dict[str, str], job_run: str, submitted_at: float
+    ) -> Any:
         """Go on after a deferred wait."""
         self._task_instance = context["ti"]
         where = Compute.from_json(compute)
@@ -131,7 +137,8 @@ class EmrJobOperator(BaseOperator):
             raise JobError(
                 f"{event['error']}: job run {job_run} could not be looked at. It still runs on {where.id}; a retry of this task adopts it."
             )
-        return self._ended(context, where, job_run, job_state_of(where, job_run))
+        # Who asks may be told later than who was woken: an event comes before the service's answers agree with it.
+        return self._wait(context, where, job_run, submitted_at)
 
     def on_kill(self) -> None:
         """Cancel the job run when somebody ended the task; leave it to the process that Airflow goes on with, which adopts it."""
@@ -330,7 +337,7 @@ class QualityCheckOperator(EmrJobOperator):
     """
 
     def __init__(self, *, ruleset: str, data: str, data_format: str = "parquet", **kwargs: Any) -> None:
-        super().__init__(job=SparkJob(script=_CHECK, args=("--data", data, "--format", data_format)), **kwargs)
+        super().__init__(job=SparkJob(script=CHECK_SCRIPT, args=("--data", data, "--format", data_format)), **kwargs)
         self.ruleset = ruleset
         _existing(ruleset, self.task_id)
         compile_ruleset(ruleset)
@@ -382,34 +389,6 @@ class QualityCheckOperator(EmrJobOperator):
         return f"s3://{run.environment.buckets.data}/quality-results/{run.lease.dag_id}/{key.id}.json"
 
 
-def jobs_in(task: Any) -> list[Job] | None:
-    """Return the jobs that a task will run, as far as they can be known before it runs; ``None`` when they cannot."""
-    if isinstance(task, EmrJobOperator):
-        return [job_from(task.job)]
-    kind = getattr(task, "operator_class", None)
-    if not (isinstance(kind, type) and issubclass(kind, EmrJobOperator)):
-        return []
-    if issubclass(kind, QualityCheckOperator):
-        return [SparkJob(script=_CHECK)]
-    if (job := task.partial_kwargs.get("job")) is not None:
-        return [_job(job)]
-    expanded = task.expand_input.value
-    listed = expanded.get("job") if isinstance(expanded, Mapping) else expanded
-    if not isinstance(listed, list | tuple):
-        return None
-    each = [one.get("job") if isinstance(expanded, list) and isinstance(one, dict) else one for one in listed]
-    known = all(isinstance(one, dict | BaseModel) for one in each)
-    return [_job(one) for one in each] if known else None
-
-
-def engines_needed(tasks: Iterable[Any], offered: frozenset[Engine]) -> frozenset[Engine]:
-    """Return the engines that tasks need of a target that offers some: all of them where jobs are known only when they run."""
-    known = [jobs_in(task) for task in tasks]
-    if None in known:
-        return offered
-    return frozenset(job.engine_on(offered) for jobs in known for job in jobs or [])
-
-
 def check_engine(job: Job, task_id: str, profile: Profile) -> None:
     """Check that a profile's target can run a task's job.
 
@@ -422,10 +401,6 @@ def check_engine(job: Job, task_id: str, profile: Profile) -> None:
             f"Task {task_id!r} cannot run on target {profile.target!r} (profile {profile.name!r}): it {error}. "
             f"Take {profile.name!r} out of targets=, or change the job."
         ) from None
-
-
-def _job(value: Any) -> Job:
-    return job_from(value) if isinstance(value, dict) else value
 
 
 def compile_ruleset(ruleset: str) -> str:

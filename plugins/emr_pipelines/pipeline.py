@@ -11,10 +11,11 @@ from airflow.sdk import DAG, Param, TaskGroup
 
 from emr_pipelines.acquiring import AcquireOperator
 from emr_pipelines.choosing import TARGET, Bounds, Offer
+from emr_pipelines.engines import jobs_in
 from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.membership import Membership
-from emr_pipelines.operators import check_engine, jobs_in
+from emr_pipelines.operators import check_engine
 from emr_pipelines.releasing import ReleaseOnTimeout, ReleaseOperator, VerdictOperator
 
 _IN_THE_FORM = (

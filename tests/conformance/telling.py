@@ -22,7 +22,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from botocore.exceptions import ClientError
 
-from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, clients, watching
+from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, clients
 from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import EmrPipelinesError
 from emr_pipelines.keys import Key, Lease, Record
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emr_pipelines.targets.states import JobState
+from emr_pipelines.watching import listening, looking, watcher
+from emr_pipelines.watching.pace import Pace
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "states.md"
@@ -144,9 +146,11 @@ class Play:
 
     def __init__(self, monkeypatch: Any, service: LocalService, run_id: str, profile: str, *arguments: str) -> None:
         self.pauses = Pauses()
-        monkeypatch.setattr(watching, "time", self.pauses)
-        monkeypatch.setattr(watching, "random", SimpleNamespace(uniform=lambda *_: 0.01))  # a trigger's pauses, nearly
+        monkeypatch.setattr(looking, "time", self.pauses)
         self._clients = service.clients
+        monkeypatch.setattr(watcher, "_watchers", {})
+        monkeypatch.setattr(watcher, "paced_clients", lambda *_: self._clients)
+        monkeypatch.setattr(listening, "IN_TRIGGERER", Pace(soonest=0.02, latest=0.1))
         monkeypatch.setattr(clients, "clients_for", lambda *_: self._clients)
         self.target = target_for(current_environment().profile(profile), self._clients)
         with (

@@ -7,20 +7,18 @@ import importlib.util
 import re
 from dataclasses import asdict
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from airflow.providers import amazon
 from botocore.exceptions import ClientError
 
-from emr_pipelines import watching
 from emr_pipelines.acquiring import Progress
 from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import ComputeError, JobDeadlineError, JobError
 from emr_pipelines.releasing import release_lease
 from emr_pipelines.targets.states import Phase, RunState
-from emr_pipelines.watching import ComputeTrigger, JobRunTrigger, look_again_in
+from emr_pipelines.watching import ComputeTrigger
 from tests.conformance.cases import ended, until
 from tests.conformance.telling import ROOT, KilledError, Staged, kill
 from tests.local_emr.scripted import FAILURE, SUCCESS
@@ -142,26 +140,6 @@ class TestServerless(Defects):
         assert release_lease(current_environment(), play.lease, [self.target]) == [play.compute.id]
         states = play.target.poll(play.compute, [play.job_run, queued])
         assert {state.state for state in states.values()} == {RunState.CANCELLED}
-
-
-def test_the_longer_a_job_runs_the_more_rarely_it_is_looked_at():
-    pauses = [look_again_in(float(waited)) for waited in range(1000)]
-    assert all(earlier <= later for earlier, later in pairwise(pauses))
-    assert (pauses[0], pauses[60], pauses[-1]) == (0.5, 15.0, 30.0)
-
-
-def test_triggers_that_began_together_do_not_go_on_asking_together(monkeypatch):
-    pauses = []
-
-    async def pause(seconds):
-        pauses.append(seconds)
-
-    monkeypatch.setattr(watching.asyncio, "sleep", pause)
-    monkeypatch.setattr(JobRunTrigger, "look", lambda _: {"state": "succeeded"})
-    for _ in range(20):
-        asyncio.run(anext(JobRunTrigger({}, "run", None).run()))
-    assert len(set(pauses)) > 1
-    assert max(pauses) / min(pauses) < 1.6
 
 
 PLACE = re.compile(r"`([\w/.-]+):(\d+)` `(.+?)`")

@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from emr_pipelines.errors import ComputeReleasedError
 from emr_pipelines.keys import name_of, prefix_of
-from emr_pipelines.targets.base import Capabilities, Compute, JobRun, Logs, Owned, Usage
+from emr_pipelines.targets.base import Compute, JobRun, Logs, Owned, Usage
+from emr_pipelines.targets.capabilities import Capabilities
 from emr_pipelines.targets.once import send_once
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG, Profile
 from emr_pipelines.targets.refusals import REFUSALS, refused
@@ -196,6 +197,12 @@ class Toy:
     def poll(self, compute, runs):
         known = {run.id: run.state for run in self._runs(compute)}
         return {run: known.get(run, JobState(RunState.LOST, "nobody knows it", Fault.SERVICE)) for run in runs}
+
+    def ended(self, compute, runs, since):
+        return {run: state for run, state in self.poll(compute, runs).items() if state.state.ended}
+
+    def states(self, computes):
+        return {compute.id: self.state(compute) for compute in computes}
 
     def cancel(self, compute, run):
         _sent(lambda: self._cloud.cancel(compute.id, run))

@@ -18,9 +18,10 @@ FLOORS = [
     {"documents", "quality"},
     {"environments"},
     {"choosing"},
-    {"artifacts", "clients", "membership", "links", "endings", "missing"},
+    {"artifacts", "clients", "membership", "links", "endings", "missing", "events", "history"},
     {"watching"},
-    {"operators", "acquiring", "releasing", "reaping"},
+    {"operators"},
+    {"engines", "acquiring", "releasing", "reaping"},
     {"pipeline"},
     {"__init__"},
 ]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from emr_pipelines.targets.base import Capabilities, Clients, Target
+from emr_pipelines.targets.base import Clients, Target
+from emr_pipelines.targets.capabilities import Capabilities
 from emr_pipelines.targets.profile import Profile
 
 REGISTRY = {

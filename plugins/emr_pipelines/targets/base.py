@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from emr_pipelines.jobs import Engine, Job
 from emr_pipelines.keys import Key, Lease
+from emr_pipelines.targets.capabilities import Capabilities
 from emr_pipelines.targets.profile import Owner, Profile
 from emr_pipelines.targets.states import ComputeState, JobState
 
@@ -90,20 +91,6 @@ class Usage:
     """Whether these are the quantities of AWS's bill; else they are what was asked for, times how long it ran."""
 
 
-@dataclass(frozen=True)
-class Capabilities:
-    """What a target can do."""
-
-    title: str
-    """AWS's name of the service."""
-    engines: frozenset[Engine]
-    owners: frozenset[Owner]
-    """Whose its compute can be: made for a run and ended with it, or kept by the profile."""
-    bills_while_idle: bool
-    reports_its_bill: bool
-    oldest_release: str
-
-
 class Target(Protocol):
     """One deployment model, built from one profile and its clients."""
 
@@ -122,6 +109,9 @@ class Target(Protocol):
     def state(self, compute: Compute) -> ComputeState:
         """Say how compute stands."""
 
+    def states(self, computes: Iterable[Compute]) -> dict[str, ComputeState]:
+        """Say how several stand, by id, with as few calls as the service allows."""
+
     def submit(self, compute: Compute, job: Job, code: Mapping[str, str], key: Key) -> JobRun:
         """Start a job run under ``key``, once; ``code`` says where in S3 its files lie. Raises ``ComputeError``, ``JobCapacityError``."""
 
@@ -132,7 +122,10 @@ class Target(Protocol):
         """List the lease's job runs that have not ended."""
 
     def poll(self, compute: Compute, runs: Iterable[str]) -> dict[str, JobState]:
-        """Say how job runs stand, by id, with as few calls as the service allows."""
+        """Say for certain how job runs stand, by id."""
+
+    def ended(self, compute: Compute, runs: Iterable[str], since: float) -> dict[str, JobState]:
+        """Say of many, the oldest of which was submitted then, which have ended, as far as one listing tells: it may lag."""
 
     def cancel(self, compute: Compute, run: str) -> None:
         """Ask a job run to end; nothing happens when it has ended already."""

@@ -18,10 +18,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from emr_pipelines.errors import ComputeError, ComputeReleasedError, JobCapacityError
 from emr_pipelines.jobs import CommandJob, Engine, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key, Lease, lease_in, prefix_of
-from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Owned, Usage
+from emr_pipelines.targets.base import Clients, Compute, JobRun, Logs, Owned, Usage
+from emr_pipelines.targets.capabilities import Capabilities
 from emr_pipelines.targets.consoles import console_of, spark_ui_of
 from emr_pipelines.targets.ec2_profile import Ec2Profile
-from emr_pipelines.targets.job_runs import settings, spark_options
+from emr_pipelines.targets.job_runs import ENDED_SLACK, settings, spark_options
 from emr_pipelines.targets.once import send_once
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import REFUSALS, did_nothing, job_refused, refused
@@ -30,6 +31,7 @@ from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, R
 
 _LIVE_CLUSTERS = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
 _LIVE_STEPS = ["PENDING", "RUNNING", "CANCEL_PENDING"]
+_ENDED_STEPS = ["COMPLETED", "CANCELLED", "FAILED", "INTERRUPTED"]
 _STEPS_PER_CALL = 10
 """StepIds that one ListSteps takes (EMR API reference)."""
 
@@ -81,6 +83,7 @@ class Ec2:
         bills_while_idle=True,
         reports_its_bill=False,
         oldest_release="emr-5.30.0",
+        runs_per_call=_STEPS_PER_CALL,
     )
     profile_model = Ec2Profile
 
@@ -133,10 +136,14 @@ class Ec2:
             if _is_unknown(error):
                 return ComputeState(Phase.ENDED, f"EMR knows no cluster {compute.id}", Fault.SERVICE)
             raise
-        phase = _PHASES[status["State"]]
-        reason = status.get("StateChangeReason", {})
-        words = f"{status['State']}: {reason.get('Message') or reason.get('Code') or 'no reason given'}"
-        return ComputeState(phase, words, _fault_of_end(status) if phase is Phase.ENDED else None)
+        return _state_of(status)
+
+    def states(self, computes: Iterable[Compute]) -> dict[str, ComputeState]:
+        """Tell several clusters by one listing of those that have not ended, and ask for each that it does not show."""
+        wanted = list(computes)
+        listed = {one["Id"]: one["Status"] for one in self._live_clusters()} if len(wanted) > 1 else {}
+        shown = {one.id: _state_of(listed[one.id]) for one in wanted if one.id in listed}
+        return shown | {one.id: self.state(one) for one in wanted if one.id not in listed}
 
     def submit(self, compute: Compute, job: Job, code: Mapping[str, str], key: Key) -> JobRun:
         """Add a step named after the key; of two added at the same moment, all callers keep the older one."""
@@ -177,11 +184,18 @@ class Ec2:
         for start in range(0, len(wanted), _STEPS_PER_CALL):
             found = self._steps(compute, StepIds=wanted[start : start + _STEPS_PER_CALL])
             states.update({run.id: run.state for run in found})
-        states |= {run: self._ask(compute, run) for run in wanted if run not in states}
-        if any(state.state in _MAY_BE_THE_CLUSTERS for state in states.values()):
-            end = self.state(compute)
-            states = {run: _blame(state, end) for run, state in states.items()}
-        return states
+        return self._blamed(compute, states | {run: self._ask(compute, run) for run in wanted if run not in states})
+
+    def ended(self, compute: Compute, runs: Iterable[str], since: float) -> dict[str, JobState]:
+        """List what has ended on the cluster, newest first; ListSteps knows no dates."""
+        wanted = set(runs)
+        states: dict[str, JobState] = {}
+        for step in self._listed(compute, StepStates=_ENDED_STEPS):
+            if step["Status"]["Timeline"]["CreationDateTime"].timestamp() < since - ENDED_SLACK:
+                break
+            if step["Id"] in wanted:
+                states[step["Id"]] = job_state(step["Status"])
+        return self._blamed(compute, states)
 
     def cancel(self, compute: Compute, run: str) -> None:
         """Cancel a step; EMR ignores the wish when the step has ended."""
@@ -273,12 +287,23 @@ class Ec2:
         clusters = [cluster for page in pages for cluster in page["Clusters"]]
         return sorted(clusters, key=lambda cluster: (cluster["Status"]["Timeline"]["CreationDateTime"], cluster["Id"]))
 
+    def _blamed(self, compute: Compute, states: dict[str, JobState]) -> dict[str, JobState]:
+        """Put down to the end of the cluster what it may have brought about."""
+        if any(state.state in _MAY_BE_THE_CLUSTERS for state in states.values()):
+            end = self.state(compute)
+            return {run: _blame(state, end) for run, state in states.items()}
+        return states
+
     def _steps(self, compute: Compute, **filters: Any) -> Iterator[JobRun]:
+        return (
+            JobRun(step["Id"], step["Name"], job_state(step["Status"])) for step in self._listed(compute, **filters)
+        )
+
+    def _listed(self, compute: Compute, **filters: Any) -> Iterator[dict[str, Any]]:
         pages = self._emr.get_paginator("list_steps").paginate(ClusterId=compute.id, **filters)
         try:
             for page in pages:
-                for step in page["Steps"]:
-                    yield JobRun(step["Id"], step["Name"], job_state(step["Status"]))
+                yield from page["Steps"]
         except ClientError as error:
             if not _is_unknown(error):
                 raise
@@ -295,6 +320,13 @@ class Ec2:
         # ListSteps gives the newest first.
         named = [run for run in self._steps(compute) if run.name.startswith(prefix_of(key.lease.id, key.id))]
         return named[::-1]
+
+
+def _state_of(status: Mapping[str, Any]) -> ComputeState:
+    phase = _PHASES[status["State"]]
+    reason = status.get("StateChangeReason", {})
+    words = f"{status['State']}: {reason.get('Message') or reason.get('Code') or 'no reason given'}"
+    return ComputeState(phase, words, _fault_of_end(status) if phase is Phase.ENDED else None)
 
 
 def step_request(job: Job, code: Mapping[str, str], name: str, profile: Ec2Profile) -> dict[str, Any]:

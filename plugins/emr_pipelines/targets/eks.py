@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,9 +20,10 @@ from emr_pipelines.errors import ComputeError, ComputeReleasedError, JobCapacity
 from emr_pipelines.jobs import Engine, Job
 from emr_pipelines.keys import Key, Lease, prefix_of
 from emr_pipelines.targets import job_runs
-from emr_pipelines.targets.base import Capabilities, Clients, Compute, JobRun, Logs, Owned, Usage
+from emr_pipelines.targets.base import Clients, Compute, JobRun, Logs, Owned, Usage
+from emr_pipelines.targets.capabilities import Capabilities
 from emr_pipelines.targets.consoles import console_of, spark_ui_of
-from emr_pipelines.targets.eks_jobs import LIVE_RUNS, cluster_state, job_state, run_request, usage_of
+from emr_pipelines.targets.eks_jobs import ENDED_RUNS, LIVE_RUNS, cluster_state, job_state, run_request, usage_of
 from emr_pipelines.targets.eks_profile import EksProfile
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import REFUSALS, code_of, did_nothing, job_refused, refused
@@ -96,6 +98,10 @@ class Eks:
                 return ComputeState(Phase.ENDED, f"EMR on EKS knows no virtual cluster {compute.id}", Fault.SERVICE)
             raise
 
+    def states(self, computes: Iterable[Compute]) -> dict[str, ComputeState]:
+        """Ask for each: they are ready in seconds, so hardly anybody waits."""
+        return {compute.id: self.state(compute) for compute in computes}
+
     def submit(self, compute: Compute, job: Job, code: Mapping[str, str], key: Key) -> JobRun:
         """Start a job run with the key as its client token."""
         request = run_request(job, code, key, self._profile)
@@ -117,8 +123,13 @@ class Eks:
         return self._active(compute, lease.id)
 
     def poll(self, compute: Compute, runs: Iterable[str]) -> dict[str, JobState]:
-        """List the virtual cluster's job runs, newest first."""
-        return job_runs.poll(runs, self._pages(compute), lambda run: self._ask(compute, run))
+        """Ask for each."""
+        return {run: self._ask(compute, run) for run in runs}
+
+    def ended(self, compute: Compute, runs: Iterable[str], since: float) -> dict[str, JobState]:
+        """List what has ended on the virtual cluster."""
+        created = datetime.fromtimestamp(since - job_runs.ENDED_SLACK, UTC)
+        return job_runs.ended_in(list(runs), self._pages(compute, createdAfter=created, states=ENDED_RUNS))
 
     def cancel(self, compute: Compute, run: str) -> None:
         """Cancel a job run; nothing happens when it has ended, or nobody knows it."""

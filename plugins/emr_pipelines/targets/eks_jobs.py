@@ -34,6 +34,7 @@ RUN_STATES = {
     "CANCELLED": RunState.CANCELLED,
 }
 LIVE_RUNS = [name for name, state in RUN_STATES.items() if not state.ended]
+ENDED_RUNS = [name for name, state in RUN_STATES.items() if state.ended]
 FAULTS = {
     "INTERNAL_ERROR": Fault.SERVICE,
     "USER_ERROR": Fault.JOB,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -15,8 +15,11 @@ from emr_pipelines.targets.base import Compute, JobRun, Owned
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG, Classification, given
 from emr_pipelines.targets.states import JobState
 
-_PAGES = 4
-"""Pages of a listing, newest first, that are looked through for job runs; each that is older is asked for by itself."""
+ENDED_SLACK = 300.0
+"""Seconds by which the service's clock may be behind ours, when a listing is asked for what was created since."""
+
+_RUNS_PER_PAGE = 10
+"""As many job runs as one page of a listing is worth: AWS allows ten times as many calls for one job run as for a listing."""
 
 _LONGEST_WALK = 100
 """Answers under client tokens that may name something which has ended since and which no listing shows, before creating is given up."""
@@ -29,18 +32,15 @@ NODE_LOST = re.compile(
 """``stateDetails`` of a job run whose node was taken away, as Kubernetes' "terminated in response to imminent node shutdown" says."""
 
 
-def poll(runs: Iterable[str], pages: Iterable[list[JobRun]], ask: Callable[[str], JobState]) -> dict[str, JobState]:
-    """Say how job runs stand: by one listing, newest first, as far as it is needed; ``ask`` for one, and for those not shown."""
-    missing = dict.fromkeys(runs)
+def ended_in(runs: Collection[str], pages: Iterable[list[JobRun]]) -> dict[str, JobState]:
+    """Say which job runs a listing of ended ones, newest first, shows; it is read as far as it is needed, and worth its calls."""
+    missing = set(runs)
     states: dict[str, JobState] = {}
-    for page in islice(pages, _PAGES if len(missing) > 1 else 0):
-        for run in page:
-            if run.id in missing:
-                states[run.id] = run.state
-                del missing[run.id]
-        if not missing:
+    for page in islice(pages, max(2, len(missing) // _RUNS_PER_PAGE)):
+        states |= {run.id: run.state for run in page if run.id in missing}
+        if len(states) == len(missing):
             break
-    return states | {run: ask(run) for run in missing}
+    return states
 
 
 def owned_on(shared: Compute, deployment: str, runs: Iterable[tuple[Mapping[str, str], float]]) -> list[Owned]:

@@ -23,7 +23,8 @@ LISTING_LAG = 15.0
 _GIVE_UP = 180.0
 """Seconds spent waiting between refusals (throttled, or not reached at all) after which the last one is raised."""
 
-_THROTTLED = frozenset({"ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException"})
+THROTTLED = frozenset({"ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException"})
+"""The codes with which AWS says that there were too many calls."""
 
 
 class Effect(Enum):
@@ -40,7 +41,7 @@ class Effect(Enum):
 def effect_of(error: BaseException) -> Effect:
     """Say what a call that raised this error may have done."""
     if isinstance(error, ClientError):
-        if error.response["Error"].get("Code") in _THROTTLED:
+        if error.response["Error"].get("Code") in THROTTLED:
             return Effect.NOT_YET
         return Effect.UNKNOWN if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 else Effect.NONE  # noqa: PLR2004  # HTTP's own numbers
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):

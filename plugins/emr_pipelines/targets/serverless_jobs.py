@@ -34,6 +34,7 @@ RUN_STATES = {
     "CANCELLED": RunState.CANCELLED,
 }
 LIVE_RUNS = [name for name, state in RUN_STATES.items() if not state.ended]
+ENDED_RUNS = [name for name, state in RUN_STATES.items() if state.ended]
 
 _STOPPED_WHEN_IDLE = re.compile(r"auto[-_]?stop", re.IGNORECASE)
 """``stateDetails`` of an application that stopped because nothing ran on it; they stay when it is started again."""

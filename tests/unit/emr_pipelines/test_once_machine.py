@@ -18,9 +18,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, acquiring, clients, endings, operators, watching
+from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, acquiring, clients, endings, operators
 from emr_pipelines.targets import ec2
 from emr_pipelines.targets.once import LISTING_LAG, send_once
+from emr_pipelines.watching import looking
 from tests.unit.emr_pipelines.virtual_airflow import FINAL, Fate, VirtualAirflow
 from tests.unit.emr_pipelines.virtual_emr import LIVE, Behaviour
 
@@ -185,7 +186,7 @@ def new_airflow(tmp_path, monkeypatch):
         monkeypatch.setattr(clients, "clients_for", airflow.clients)
         monkeypatch.setattr(endings, "states_of", lambda task: [task.state])
         monkeypatch.setattr(ec2, "send_once", partial(send_once, sleep=airflow.sleep, now=airflow.monotonic))
-        for module in (acquiring, operators, watching):
+        for module in (acquiring, operators, looking):
             monkeypatch.setattr(module, "time", airflow)
         return airflow
 

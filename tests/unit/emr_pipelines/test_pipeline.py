@@ -15,8 +15,8 @@ from emr_pipelines import (
     QualityCheckOperator,
     SparkJob,
 )
+from emr_pipelines.engines import engines_needed
 from emr_pipelines.errors import ConfigurationError
-from emr_pipelines.operators import engines_needed
 from emr_pipelines.quality import RulesetError
 from emr_pipelines.releasing import ReleaseOnTimeout, failures_among
 

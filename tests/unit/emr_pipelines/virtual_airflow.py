@@ -17,6 +17,7 @@ from emr_pipelines import EmrJobOperator, SparkJob
 from emr_pipelines.errors import EmrPipelinesError
 from emr_pipelines.targets.base import Clients, Compute
 from emr_pipelines.watching import target_of
+from tests.support.triggers import one_look
 from tests.unit.emr_pipelines.virtual_emr import Behaviour, Clock, NoLogs, Step, VirtualEmr
 
 RETRIES = 2
@@ -85,7 +86,9 @@ class TaskInstance:
     def name(self):
         return f"{self.run.name}{self.map_index}"
 
-    def xcom_pull(self, task_ids):
+    def xcom_pull(self, task_ids, **earlier):
+        if earlier:
+            return None
         assert task_ids == "emr.acquire"
         return self.run.acquired
 
@@ -164,7 +167,7 @@ class VirtualAirflow(Clock):
     def look(self, task):
         """Do what the trigger does."""
         self.choose_deployment(task.run.deployment)
-        return task.deferred.trigger.look()
+        return one_look(task.deferred.trigger)
 
     def cancel(self, task):
         """Do what the trigger does when it is told that the task was ended, if it comes to it."""
