@@ -14,7 +14,7 @@ is needed:
     unknown        compute that was never there
     unknown_run    the id of a job run that was never there
 
-and ``many``, a number of job runs that no single page of the service's listing holds, with ``polls_of_many``, the calls in which they
+and ``many``, a number of job runs that no single page of the service's listing holds, with ``pages_of_many``, the calls in which they
 may be polled. What your service does differently is an override in your file, so that it can be seen.
 """
 
@@ -86,7 +86,7 @@ class TargetCases:
 
     said = "no such luck"
     many: int
-    polls_of_many: int
+    pages_of_many: int
 
     @pytest.fixture
     def lease(self, request):
@@ -222,17 +222,39 @@ class TargetCases:
         assert target.state(compute).phase is Phase.READY
         assert ended(target, compute, submit(quick, nonce="another").id).state is RunState.SUCCEEDED
 
-    def test_many_job_runs_are_found_and_polled_by_few_calls(self, target, compute, lease, submit, quick, service):
+    def test_the_ends_of_many_job_runs_are_told_by_few_calls(self, target, compute, lease, submit, quick, service):
+        begun = time.time()
         runs = [submit(quick, nonce=str(number)).id for number in range(self.many)]
         assert len(set(runs)) == self.many
-        states = until(
-            lambda: target.poll(compute, runs), lambda seen: all(state.state.ended for state in seen.values())
-        )
+        states = until(lambda: target.ended(compute, runs, begun), lambda seen: len(seen) == self.many)
         assert {run: state.state for run, state in states.items()} == dict.fromkeys(runs, RunState.SUCCEEDED)
         service.calls.clear()
-        target.poll(compute, runs)
-        assert len(service.calls) == self.polls_of_many
+        target.ended(compute, runs, begun)
+        assert len(service.calls) == self.pages_of_many
         assert target.find(compute, key(lease, nonce="0")).id == runs[0]
+
+    def test_a_listing_of_ends_tells_of_nothing_else(self, target, compute, submit, quick, endless):
+        begun = time.time()
+        done, alive = submit(quick).id, submit(endless, nonce="another").id
+        ended(target, compute, done)
+        seen = until(lambda: target.ended(compute, [done, alive], begun), bool)
+        assert {run: state.state for run, state in seen.items()} == {done: RunState.SUCCEEDED}
+        assert target.ended(compute, [alive], begun) == {}
+        target.cancel(compute, alive)
+        seen = until(lambda: target.ended(compute, [alive], begun), bool)
+        assert seen[alive].state is RunState.CANCELLED
+
+    def test_several_are_polled_for_certain(self, target, compute, submit, quick, unknown_run):
+        runs = [submit(quick, nonce=str(number)).id for number in range(3)]
+        states = until(
+            lambda: target.poll(compute, [*runs, unknown_run]),
+            lambda seen: all(state.state.ended for state in seen.values()),
+        )
+        expected = {**dict.fromkeys(runs, RunState.SUCCEEDED), unknown_run: RunState.LOST}
+        assert {run: state.state for run, state in states.items()} == expected
+
+    def test_several_computes_are_told_of_together(self, target, compute):
+        assert target.states([compute, compute]) == {compute.id: target.state(compute)}
 
     def test_a_job_run_that_nobody_knows_is_lost(self, target, compute, unknown_run):
         assert target.poll(compute, [unknown_run])[unknown_run].state is RunState.LOST

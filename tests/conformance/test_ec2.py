@@ -36,8 +36,8 @@ def test_every_state_that_the_service_knows_has_a_meaning():
 
 
 class TestEc2(RunOwnedCases):
-    many = 23
-    polls_of_many = 3  # ListSteps takes ten StepIds
+    many = 60
+    pages_of_many = 2  # a page of ListSteps holds 50
 
     @pytest.fixture
     def service(self, endpoint):

@@ -32,7 +32,7 @@ def url(tmp_path_factory):
 
 class TestEks(ScriptedJobs, ProfileOwnedCases):
     many = 110
-    polls_of_many = 2  # a page of ListJobRuns holds 100
+    pages_of_many = 2  # a page of ListJobRuns holds 100
 
     @pytest.fixture
     def service(self, url):

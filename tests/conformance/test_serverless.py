@@ -43,7 +43,7 @@ class Scripted(ScriptedJobs):
     """What both owners of applications have in common."""
 
     many = 60
-    polls_of_many = 2  # a page of ListJobRuns holds 50
+    pages_of_many = 2  # a page of ListJobRuns holds 50
     end: str
 
     @pytest.fixture

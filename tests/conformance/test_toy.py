@@ -30,7 +30,7 @@ def environment(monkeypatch, tmp_path):
 
 class TestToy(RunOwnedCases):
     many = 23
-    polls_of_many = 1
+    pages_of_many = 1
 
     @pytest.fixture
     def service(self):

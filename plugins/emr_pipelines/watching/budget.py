@@ -53,13 +53,13 @@ class _Bucket:
 
     def reserve(self, now: float, factor: float) -> float:
         """Take a token, of the future where there is none now; return the seconds until it is there."""
-        refill = self.rate.refill * factor
-        self.tokens = min(self.rate.burst, self.tokens + refill * max(0.0, now - self.at)) - 1
-        self.at = now
-        return max(0.0, -self.tokens / refill)
+        self.fill(now, factor)
+        self.tokens -= 1
+        return max(0.0, -self.tokens / (self.rate.refill * factor))
 
-    def empty(self) -> None:
-        self.tokens = min(self.tokens, 0.0)
+    def fill(self, now: float, factor: float) -> None:
+        self.tokens = min(self.rate.burst, self.tokens + self.rate.refill * factor * max(0.0, now - self.at))
+        self.at = now
 
 
 class Budget:
@@ -105,7 +105,10 @@ class Budget:
     def throttled(self, operation: str) -> None:
         """Take less: AWS refused a call of this operation."""
         with self._lock:
-            if bucket := self._buckets.get(operation):
-                bucket.empty()
+            now = self._clock()
+            for bucket in self._buckets.values():
+                bucket.fill(now, self._factor)
+            if refused := self._buckets.get(operation):
+                refused.tokens = min(refused.tokens, 0.0)
             self._factor = max(_SLOWEST, self._factor / 2)
-            self._changed = self._clock()
+            self._changed = now
