@@ -11,7 +11,7 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos lint format bench bench-watch docs wheel lock \
+.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos lint format bench bench-watch soak docs wheel lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -75,6 +75,9 @@ bench: .venv/.ready ## run the benchmarks
 bench-watch: .venv/.ready ## count what waiting for many jobs costs (SIZES=10,100,1000,10000 SERVICES=serverless,ec2 PLOT=yes)
 	@PYTHONPATH=.:include:plugins $(VENV)/python benchmarks/bench_watch.py $(call typed,SIZES,--sizes) \
 	  $(call typed,SERVICES,--services) $(if $(call typed,PLOT,with),--plot)
+
+soak: .venv/.ready ## let jobs run and be waited for while calls fail and the triggerer is killed, and count (MINUTES=30 SEED=0)
+	@PYTHONPATH=.:include:plugins $(VENV)/python -m benchmarks.watch.soak $(call typed,MINUTES,--minutes) $(call typed,SEED,--seed)
 
 docs: .venv/.ready ## write the generated parts of docs/ again
 	@PYTHONPATH=include:plugins $(VENV)/python -m docs.generate

@@ -1,12 +1,15 @@
-"""What triggers told, against what the plan says had happened. Pure."""
+"""What triggers told, against what had happened. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.watch.plan import Plan, Run
+
+if TYPE_CHECKING:
+    from tests.chaos.judging import JobRunFact
 
 
 class Heard(NamedTuple):
@@ -52,6 +55,34 @@ def is_true(run: Run, said: Mapping[str, Any]) -> bool:
     if run.succeeds:
         return said.get("status") == "success"
     return "terminal failure" in str(said.get("message"))
+
+
+class Outcome(NamedTuple):
+    """What came of the jobs that were waited for; delays are in seconds."""
+
+    jobs: int
+    lost: list[str]
+    failed: dict[str, Any]
+    delays: list[float]
+
+
+def outcome(
+    facts: Mapping[str, JobRunFact], waited: Mapping[str, str], told: Mapping[str, Mapping[str, Any]]
+) -> Outcome:
+    """Compare what triggers told with what the endpoint's journal says. `waited`: the job run of each trigger.
+
+    Lost is what ended without its trigger telling, or never ended; failed is what a trigger told and is not true.
+    """
+    lost, failed, delays = [], {}, []
+    for name, run in waited.items():
+        fact, event = facts[run], told.get(name)
+        if event is None:
+            lost.append(name)
+        elif fact.ended is None or event["said"] != {"state": "succeeded" if fact.succeeded else "failed"}:
+            failed[name] = event["said"]
+        else:
+            delays.append(event["at"] - fact.ended)
+    return Outcome(len(waited), lost, failed, sorted(delays))
 
 
 def percentile(values: Sequence[float], share: float) -> float:

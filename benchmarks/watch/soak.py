@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import random
 import sys
@@ -19,15 +20,15 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import boto3
 import yaml
 
-from benchmarks.watch.judging import percentile
+from benchmarks.watch.judging import Outcome, outcome, percentile
 from benchmarks.watch.triggerers import ROOT, KillableTriggerer
 from emr_pipelines import SparkJob
 from emr_pipelines.clients import target_of_profile
@@ -40,7 +41,7 @@ from emr_pipelines.targets.waiting import wait_until
 from emr_pipelines.watching import JobRunTrigger
 from local_emr.endpoint import running
 from tests.chaos.engine import MARK, TimedEngine
-from tests.chaos.judging import JobRunFact, job_runs_in
+from tests.chaos.judging import job_runs_in
 
 SERVICES = {"ec2": "elasticmapreduce", "eks": "emr-containers", "serverless": "emr-serverless"}
 PERIODS = {"ec2": 8.0, "eks": 3.0, "serverless": 3.0}
@@ -63,34 +64,6 @@ SETTINGS = {"ec2": {"concurrent_steps": 256}, "serverless": {"scheduler": {"max_
 CLIENT = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 
-class Outcome(NamedTuple):
-    """What came of the jobs that were waited for; delays are in seconds."""
-
-    jobs: int
-    lost: list[str]
-    failed: dict[str, Any]
-    delays: list[float]
-
-
-def outcome(
-    facts: Mapping[str, JobRunFact], waited: Mapping[str, str], told: Mapping[str, Mapping[str, Any]]
-) -> Outcome:
-    """Compare what triggers told with what the endpoint's journal says. `waited`: the job run of each trigger.
-
-    Lost is what ended without its trigger telling, or never ended; failed is what a trigger told and is not true.
-    """
-    lost, failed, delays = [], {}, []
-    for name, run in waited.items():
-        fact, event = facts[run], told.get(name)
-        if event is None:
-            lost.append(name)
-        elif fact.ended is None or event["said"] != {"state": "succeeded" if fact.succeeded else "failed"}:
-            failed[name] = event["said"]
-        else:
-            delays.append(event["at"] - fact.ended)
-    return Outcome(len(waited), lost, failed, sorted(delays))
-
-
 class Soak:
     """One endpoint, one triggerer, and what makes their lives hard."""
 
@@ -110,22 +83,22 @@ class Soak:
             self._arm(service, {"fault": "lag", "seconds": LAG})
         until = time.monotonic() + 60 * minutes
         targets = {name: self._acquired(name) for name in SERVICES}
-        works: list[Callable[[], None]] = [
-            lambda name=name: self._submit(name, *targets[name], until) for name in SERVICES
+        troubling = threading.Thread(target=self._trouble, daemon=True)
+        submitting = [
+            threading.Thread(target=self._submit, args=(name, *targets[name], until), daemon=True) for name in SERVICES
         ]
-        threads = [threading.Thread(target=work, daemon=True) for work in (*works, self._trouble)]
-        for thread in threads:
+        for thread in (troubling, *submitting):
             thread.start()
         for _ in range(KILLS):
             self._over.wait(60 * minutes / (KILLS + 1))
             self._triggerer.kill()
-        for thread in threads[: len(works)]:
+        for thread in submitting:
             thread.join()
         deadline = time.monotonic() + LONGEST + SETTLING
         while self._triggerer.waiting() and time.monotonic() < deadline:
             self._over.wait(1.0)
         self._over.set()
-        threads[-1].join()
+        troubling.join()
 
     def _acquired(self, name: str) -> tuple[Target, Compute]:
         target = target_of_profile(current_environment().profile(name))
@@ -193,6 +166,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="for how long jobs are submitted (default 30)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other jobs and faults (default 0)")
     asked = parser.parse_args()
+    logging.disable(logging.WARNING)
     journal: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -14,9 +14,8 @@ import logging
 import os
 import sys
 import time
+from pkgutil import resolve_name
 from typing import Any
-
-from airflow.sdk.module_loading import import_string
 
 
 async def wait_for_all() -> None:
@@ -34,7 +33,7 @@ async def _wait(name: str, path: str, arguments: dict[str, Any]) -> None:
     """Await a trigger's first event, as Airflow does."""
     said: Any = {"raised": "nothing was said"}
     try:
-        async for event in import_string(path)(**arguments).run():
+        async for event in resolve_name(path)(**arguments).run():
             said = event.payload
             break
     except Exception as error:  # noqa: BLE001 - Airflow fails the task then, whatever it is
