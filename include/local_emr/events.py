@@ -73,8 +73,14 @@ class Events:
     def announce(self, service: str, compute: Any, run: Any = None) -> None:
         """Tell of compute, or of a step or job run on it, if its state is another than was told, or if it is new.
 
-        Their records must have been saved: who hears of a change finds it in the listings.
+        Their records must have been saved: who hears of a change finds it in the listings. Raises nothing.
         """
+        try:
+            self._announce(service, compute, run)
+        except Exception:
+            logger.exception("a change of state at %s was not announced", service)
+
+    def _announce(self, service: str, compute: Any, run: Any) -> None:
         changed = compute if run is None else run
         with self._changed:
             previous = self._states.get((service, changed.id))

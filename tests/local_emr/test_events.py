@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import urllib.request
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
-from local_emr.faults import InvalidFaultError, fault_of
+from local_emr.events import Events
+from local_emr.faults import Faults, InvalidFaultError, fault_of
 from tests.local_emr.asking import arm, ask
 from tests.local_emr.commands import command_line_of
 from tests.local_emr.eks.conftest import ROLE
-from tests.local_emr.scripted import SUCCESS, eventually
+from tests.local_emr.scripted import SUCCESS, ManualClock, eventually
 from tests.local_emr.services import SERVICES, Ec2, Eks, Serverless
 from tests.support.endpoint import ROOT
 
@@ -89,12 +91,33 @@ def test_the_queue_is_sent_the_ends_of_job_runs_and_nothing_before(endpoint, dep
     eventually(lambda: deployed.told()[1:], [(bad, "FAILED")])
 
 
+@pytest.fixture
+def saved(monkeypatch, tmp_path):
+    """For each end of a job run: whether its record was saved when it was announced."""
+    found = []
+
+    def announce(self, service, compute, run=None):
+        if run is not None and run.state in {"COMPLETED", "SUCCESS"}:
+            texts = [path.read_text() for path in tmp_path.rglob("*.json")]
+            found.append(any(run.id in text and f'"state": "{run.state}"' in text for text in texts))
+
+    monkeypatch.setattr(Events, "announce", announce)
+    return found
+
+
 @pytest.mark.parametrize("service", SERVICES)
-def test_who_hears_of_an_end_finds_it_in_the_listing(endpoint, deployed, service):
+def test_an_end_is_announced_when_the_listing_shows_it(saved, endpoint, service):
     asked = service(endpoint)
     run = asked.start("succeed")
-    eventually(lambda: len(deployed.received()), 1, every=0)
+    eventually(lambda: saved[:1], [True])
     assert asked.listed()[run] in {"COMPLETED", "SUCCESS"}
+
+
+def test_the_queue_hears_of_its_own_region_alone(endpoint, deployed):
+    Eks(SimpleNamespace(eks=endpoint.client("emr-containers", "eu-west-1"))).start("succeed", "elsewhere")
+    eventually(lambda: [step.args for step in endpoint.engine.started if "elsewhere" in step.args] != [], expected=True)
+    here = Eks(endpoint).start("succeed")
+    eventually(deployed.told, [(here, "COMPLETED")])
 
 
 def test_the_queue_is_sent_the_end_of_a_cluster(endpoint, deployed):
@@ -275,6 +298,11 @@ def test_a_rule_that_cannot_deliver_disturbs_neither_the_others_nor_the_job(endp
     eventually(deployed.told, [(run, "COMPLETED")])
     assert namespace.state(run) == "COMPLETED"
     assert "rule a-broken-one did not deliver event" in caplog.text
+
+
+def test_what_cannot_be_told_disturbs_nobody(caplog):
+    Events(Faults(), ManualClock()).announce("emr-serverless", SimpleNamespace(id="a", state="STARTED"))
+    assert "a change of state at emr-serverless was not announced" in caplog.text
 
 
 # As a user
