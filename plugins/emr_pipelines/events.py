@@ -146,15 +146,6 @@ LONGEST_POLL = 20
 """Seconds (ReceiveMessage, WaitTimeSeconds)."""
 
 
-_ADDRESS = re.compile(r"https://(?:[\w-]+\.)?sqs\.([a-z0-9-]+)\.")
-
-
-def region_of(url: str) -> str | None:
-    """Return the region that a queue's address names; ``None`` for an address that is not AWS's."""
-    found = _ADDRESS.match(url)
-    return found[1] if found else None
-
-
 def back_off(failures: int) -> float:
     """Return the seconds that a queue is left alone after so many failures in a row: one, two, four, at most a minute."""
     return min(2.0 ** min(failures - 1, 6), 60.0)

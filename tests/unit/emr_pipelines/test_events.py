@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emr_pipelines.events import DELETE, LATER, MOST, Ended, Fate, Queue, back_off, ended_in, fate, region_of
+from emr_pipelines.events import DELETE, LATER, MOST, Ended, Fate, Queue, back_off, ended_in, fate
 from local_emr.endpoint import running
 from tests.local_emr.asking import arm
 from tests.local_emr.conftest import client_of
@@ -290,7 +290,9 @@ def test_a_queue_that_fails_rests_longer_each_time_and_is_told_of_once(asked, ca
     caplog.set_level(logging.INFO)
     asked.send("a")
     arm(asked, "error", "sqs", count=2)
+    assert asked.queue.answers
     assert asked.queue.receive(7) == []
+    assert not asked.queue.answers
     ((level, words),) = asked.warned(caplog)
     assert (level, words.partition(": ")[0]) == ("WARNING", f"The queue of events {asked.address} does not answer")
     assert (asked.queue.receive(7), asked.waited) == ([], [1.0])
@@ -301,6 +303,7 @@ def test_a_queue_that_fails_rests_longer_each_time_and_is_told_of_once(asked, ca
     assert asked.bodies() == ["a"]
     assert asked.warned(caplog) == [("INFO", f"The queue of events {asked.address} answers again")]
     assert asked.waited == [1.0, 1]
+    assert asked.queue.answers
 
 
 def test_of_a_queue_that_is_not_there_cause_and_cure_are_told_once(asked, caplog):
@@ -328,19 +331,6 @@ def test_a_settlement_that_fails_is_no_error_and_its_messages_come_again(asked, 
 @pytest.mark.parametrize(("failures", "seconds"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (8, 60), (10_000, 60)])
 def test_how_long_a_queue_rests(failures, seconds):
     assert back_off(failures) == seconds
-
-
-@pytest.mark.parametrize(
-    ("address", "region"),
-    [
-        ("https://sqs.eu-central-1.amazonaws.com/123456789012/events", "eu-central-1"),
-        ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/events", "cn-north-1"),
-        ("https://vpce-0a1b-2c3d.sqs.us-east-1.vpce.amazonaws.com/123456789012/events", "us-east-1"),
-        ("http://127.0.0.1:4566/123456789012/events", None),
-    ],
-)
-def test_the_region_of_a_queue_stands_in_its_address(address, region):
-    assert region_of(address) == region
 
 
 def test_triggerers_that_share_a_queue_each_hear_of_their_own_job_runs(asked):
