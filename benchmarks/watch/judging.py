@@ -78,7 +78,7 @@ def outcome(
         fact, event = facts[run], told.get(name)
         if event is None:
             lost.append(name)
-        elif fact.ended is None or event["said"] != {"state": "succeeded" if fact.succeeded else "failed"}:
+        elif fact.ended is None or event["said"].get("state") != ("succeeded" if fact.succeeded else "failed"):
             failed[name] = event["said"]
         else:
             delays.append(event["at"] - fact.ended)

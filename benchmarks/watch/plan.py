@@ -1,7 +1,7 @@
 """What happens at the scripted endpoint, decided before it happens. Pure, and the same for the same seed.
 
-Some job runs are waited for: most outlive the measurement, a share of them ends during its window. Others ended long ago, for every
-listing has them too. Moments are seconds from the window's begin.
+Some job runs are waited for, created in the two hours before: most outlive the measurement, a share of them ends during its window.
+Half as many others, of the same hours, have ended before: listings have them too. Moments are seconds from the window's begin.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SHARE, _FEWEST = 0.1, 5
 """How many of the job runs end during the window: this share, and not fewer than five."""
 _FAILING = 0.1
 _PAST_PER_JOB = 0.5
-_DAY, _HOURS = 86_400.0, 7_200.0
+_HOURS = 7_200.0
 
 
 class Run(NamedTuple):
@@ -62,8 +62,8 @@ class Plan:
             ends = chance.uniform(0, self.window) or self.window if number in ending else None
             drawn.append((-chance.uniform(0, _HOURS) - self.window, ends))
         for _ in range(round(self.jobs * _PAST_PER_JOB)):
-            created = -chance.uniform(_HOURS, _DAY)
-            drawn.append((created, created / 2 - _HOURS / 2))
+            created = -chance.uniform(0, _HOURS) - self.window
+            drawn.append((created, chance.uniform(created, -self.window)))
         drawn.sort(key=lambda one: one[0], reverse=True)
         clusters = -(-self.jobs // STEPS_PER_CLUSTER)
         runs = (

@@ -39,7 +39,7 @@ def table(results: Iterable[Result]) -> str:
 
 
 def _row(result: Result) -> list[str]:
-    calls = ", ".join(f"{name} {count:,.0f}" for name, count in result.calls.items() if count >= 1)
+    calls = ", ".join(f"{name} {count:,.0f}" for name, count in result.calls.items() if round(count))
     late = f" ({result.unnoticed} not noticed)" if result.unnoticed else ""
     return [
         result.case.service,

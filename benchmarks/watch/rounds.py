@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PEER = ROOT / ".venv-peer" / "bin" / "python"
 
 WINDOW = 2 * POLLING
-SETTLED, PER_JOB = 4 * POLLING, 0.02
-"""Seconds of the warm-up: until our triggers' pauses are at their longest, and for each job run as the provider makes a client."""
+SETTLED, PER_JOB = 2 * POLLING, 0.02
+"""Seconds of the warm-up, and those for each job run in which the provider makes its client."""
 _SPARE = 240.0
 """Seconds more until a triggerer is taken to hang."""
 

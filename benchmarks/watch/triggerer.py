@@ -30,20 +30,21 @@ GRACE = 3 * POLLING
 _PAGE_BYTES = resource.getpagesize()
 
 
-def _ours(plan: Plan) -> Callable[[Run], Any]:
+def _ours(plan: Plan, began: float) -> Callable[[Run], Any]:
     from emr_pipelines.targets.base import Compute  # noqa: PLC0415 - the provider's environment does not have it
     from emr_pipelines.watching import JobRunTrigger  # noqa: PLC0415 - as above
 
     def trigger(run: Run) -> Any:
+        since = began + run.created
         if plan.service == "ec2":
-            return JobRunTrigger(Compute("ec2", "ec2", run.compute, "bench").to_json(), run.id, None)
+            return JobRunTrigger(Compute("ec2", "ec2", run.compute, "bench").to_json(), run.id, None, since)
         compute = Compute("serverless", "serverless", run.compute, "bench", parts={"spark": run.compute})
-        return JobRunTrigger(compute.to_json(), f"{run.compute}/{run.id}", None)
+        return JobRunTrigger(compute.to_json(), f"{run.compute}/{run.id}", None, since)
 
     return trigger
 
 
-def _provider(plan: Plan) -> Callable[[Run], Any]:
+def _provider(plan: Plan, _: float) -> Callable[[Run], Any]:
     from airflow.providers.amazon.aws.triggers import emr  # noqa: PLC0415 - only one of both is measured
 
     asks: dict[str, Any] = {"waiter_delay": int(POLLING), "waiter_max_attempts": sys.maxsize, "aws_conn_id": None}
@@ -62,10 +63,10 @@ CONTESTANTS = {"ours": _ours, "provider": _provider}
 class Triggerer:
     """The triggers of one plan, and what they tell."""
 
-    def __init__(self, url: str, plan: Plan, trigger: Callable[[Run], Any], warm_up: float) -> None:
+    def __init__(self, url: str, plan: Plan, who: str, warm_up: float) -> None:
         self._url = url
         self._plan = plan
-        self._trigger = trigger
+        self._contestant = CONTESTANTS[who]
         self._warm_up = warm_up
         self._heard: list[Heard] = []
         # Triggers may take all threads of the loop's own.
@@ -74,10 +75,11 @@ class Triggerer:
     async def measure(self) -> dict[str, Any]:
         """Run all triggers through warm-up, window and grace; return what was measured."""
         loop = asyncio.get_running_loop()
-        memory = resident_bytes()
         began = time.time() + self._warm_up
         await self._ask("begin", str(began).encode())
-        tasks = [loop.create_task(self._run(run, began)) for run in self._plan.waited]
+        trigger = self._contestant(self._plan, began)
+        memory = resident_bytes()
+        tasks = [loop.create_task(self._run(run, trigger(run), began)) for run in self._plan.waited]
         await asyncio.sleep(began - time.time())
         before, used = await self._ask("counts"), time.process_time()
         await asyncio.sleep(max(0.0, began + self._plan.window - time.time()))
@@ -94,11 +96,11 @@ class Triggerer:
         await asyncio.wait(ending, timeout=GRACE)
         return {**figures, **judged(self._plan, began, self._heard, time.time())}
 
-    async def _run(self, run: Run, began: float) -> None:
+    async def _run(self, run: Run, trigger: Any, began: float) -> None:
         """Await a trigger's first event, as Airflow does."""
         said: Any
         try:
-            async for event in self._trigger(run).run():
+            async for event in trigger.run():
                 said = event.payload
                 break
         except Exception as error:  # noqa: BLE001 - Airflow fails the task then, whatever it is
@@ -127,7 +129,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, hard), hard))
     logging.disable(logging.WARNING)
     plan = Plan(**asked["plan"])
-    triggerer = Triggerer(asked["url"], plan, CONTESTANTS[asked["who"]](plan), asked["warm_up"])
+    triggerer = Triggerer(asked["url"], plan, asked["who"], asked["warm_up"])
     # Not asyncio.run: threads that still wait for an answer would hold the process.
     print(json.dumps(asyncio.new_event_loop().run_until_complete(triggerer.measure())), flush=True)
     os._exit(0)
