@@ -45,7 +45,7 @@ def _row(result: Result) -> list[str]:
         result.case.service,
         f"{result.case.jobs:,}",
         result.case.who,
-        calls or "0",
+        calls or ("0" if math.isfinite(result.p99) else "unknown"),
         f"{result.refused:,.0f}",
         f"{result.failed:,}",
         f"{result.p50:,.1f} s",
@@ -93,7 +93,12 @@ def plot(results: Iterable[Result], service: str = "serverless") -> str:
 
 def _lines(results: Sequence[Result], value: Callable[[Result], float]) -> dict[str, Line]:
     return {
-        who: [(one.case.jobs, max(value(one), _LEAST)) for one in results if one.case.who == who] for who in COLOURS
+        who: [
+            (one.case.jobs, max(value(one), _LEAST))
+            for one in results
+            if one.case.who == who and math.isfinite(one.p99)
+        ]
+        for who in COLOURS
     }
 
 

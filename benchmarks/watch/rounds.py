@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -92,17 +93,21 @@ def measure(case: Case, folder: Path) -> Result:
     plan = asdict(Plan(case.service, case.jobs, WINDOW))
     python = str(PEER) if case.who == "provider" else sys.executable
     (folder / "airflow").mkdir(parents=True)
+    patience = case.warm_up + WINDOW + GRACE + _SPARE
     with _endpoint(plan, folder / "endpoint.log") as url:
         asked = {"who": case.who, "url": url, "warm_up": case.warm_up, "plan": plan}
-        ran = subprocess.run(
-            [python, "-m", "benchmarks.watch.triggerer", json.dumps(asked)],
-            cwd=ROOT,
-            env=_environment(case.who, folder / "airflow"),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=case.warm_up + WINDOW + GRACE + _SPARE,
-        )
+        try:
+            ran = subprocess.run(
+                [python, "-m", "benchmarks.watch.triggerer", json.dumps(asked)],
+                cwd=ROOT,
+                env=_environment(case.who, folder / "airflow"),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=patience,
+            )
+        except subprocess.TimeoutExpired:
+            return too_slow(case, patience)
     told = (folder / "endpoint.log").read_text() + (f"{ran.stdout}{ran.stderr}" if ran.returncode else "")
     if told:
         raise SystemExit(f"{case.who} with {case.jobs} jobs on {case.service} failed:\n{told[-3000:]}")
@@ -126,6 +131,12 @@ def _endpoint(plan: dict[str, Any], log: Path) -> Iterator[str]:
     ):
         assert process.stdout  # noqa: S101 - asked for above
         yield process.stdout.readline().strip()
+
+
+def too_slow(case: Case, seconds: float) -> Result:
+    """Return the result of a triggerer that did not come to an end: nothing is known of it but that."""
+    reasons = {f"its process was not through after {seconds:.0f} seconds": 1}
+    return Result(case, {}, 0.0, 0, case.jobs, math.inf, math.inf, math.inf, math.inf, reasons)
 
 
 def result(case: Case, told: dict[str, Any]) -> Result:

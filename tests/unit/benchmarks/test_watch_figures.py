@@ -7,7 +7,7 @@ import pytest
 from benchmarks.watch.judging import Heard, difference, is_true, judged, percentile
 from benchmarks.watch.plan import STEPS_PER_CLUSTER, Plan, Run
 from benchmarks.watch.reporting import BEGIN, END, between_markers, last_line, plot, table
-from benchmarks.watch.rounds import Case, Result, cases_of
+from benchmarks.watch.rounds import Case, Result, cases_of, too_slow
 
 SUCCESS = {"status": "success", "job_details": {}}
 
@@ -136,6 +136,12 @@ def test_the_plot_has_a_point_for_each_result_and_more_lies_higher():
     assert len(dots) == 4
     steps = [dots[0] - dot for dot in dots[1:]]
     assert pytest.approx([step / steps[0] for step in steps], abs=0.01) == [1, 2, 3]
+
+
+def test_a_process_that_is_not_through_is_told_and_not_drawn():
+    shown = [result("ours", 10, 10), result("ours", 100, 10), too_slow(Case("provider", "serverless", 100), 650)]
+    assert "provider, 100 on serverless, 1 times: its process was not through after 650 seconds" in table(shown)
+    assert plot(shown).count("<circle") == 3 * 2
 
 
 def test_the_page_keeps_what_stands_around_the_markers():
