@@ -264,6 +264,10 @@ def test_what_is_deleted_is_gone_and_what_is_given_back_is_there_when_it_shall_b
 
 
 def test_more_messages_than_one_call_takes_are_settled(asked):
+    sizes = []  # moto takes batches of any size, SQS of ten
+    asked.sqs.meta.events.register(
+        "before-parameter-build.sqs", lambda params, **_: sizes.append(len(params.get("Entries", [])))
+    )
     numbers = [f"{number:02}" for number in range(MOST + 2)]
     asked.send(*numbers)
     received = asked.queue.receive(1)
@@ -275,6 +279,7 @@ def test_more_messages_than_one_call_takes_are_settled(asked):
     assert sorted(message.body for message in again) == numbers
     asked.queue.settle((message, DELETE) for message in again)
     assert asked.queue.receive(0) == []
+    assert [size for size in sizes if size] == [10, 2, 10, 2]
 
 
 def test_a_message_that_the_queue_does_not_take_any_more_leaves_the_others_their_fate(asked, caplog):
