@@ -41,6 +41,9 @@ ALLOWED: dict[str, dict[str, Rate]] = {
 """What AWS allows an account in a region, by service and operation as botocore names them; another operation is not waited for."""
 
 _SLOWEST = 1 / 8
+_ONE_AND_THE_SAME_SECONDS = 10.0
+"""Seconds within which throttles are one and the same news."""
+
 _RECOVERY_SECONDS = 60.0
 """Seconds without a throttle after which the budget is doubled again, until it is whole."""
 
@@ -66,7 +69,7 @@ class Budget:
     """What one process may ask of one service: ``share`` of what AWS allows. Safe to use from many threads.
 
     A throttle means that somebody else uses the account too: the bucket of that operation is empty then, and all buckets fill
-    at half the rate, down to an eighth; each minute without a throttle doubles it again.
+    at half the rate, down to an eighth if it goes on; each minute without one doubles it again.
     """
 
     def __init__(
@@ -110,5 +113,6 @@ class Budget:
                 bucket.fill(now, self._factor)
             if refused := self._buckets.get(operation):
                 refused.tokens = min(refused.tokens, 0.0)
-            self._factor = max(_SLOWEST, self._factor / 2)
-            self._changed = now
+            if self._factor == 1.0 or now - self._changed >= _ONE_AND_THE_SAME_SECONDS:
+                self._factor = max(_SLOWEST, self._factor / 2)
+                self._changed = now

@@ -40,19 +40,24 @@ class Listener:
         self._triggerers = triggerers
         self._hearers = hearers
         self._announced: set[str] = set()
+        self._over = threading.Event()
 
     def trusts(self, target: str) -> bool:
         """Say whether looks may be rare: from the first event of a service on, as long as the queue answers."""
         return target in self._announced and self._queue is not None and self._queue.answers
 
     def listen(self, sqs: Any) -> None:
-        """Listen for ever, with a boto3 client of SQS."""
-        self._queue = Queue(sqs, self._url)
-        while True:
+        """Listen with a boto3 client of SQS, until told to stop."""
+        self._queue = Queue(sqs, self._url, wait=self._over.wait)
+        while not self._over.is_set():
             try:
                 self.listen_once(self._queue)
             except Exception:  # noqa: BLE001  # whatever it is, the looks go on, and so must this
                 _log.exception("A message of the queue of events could not be taken")
+
+    def stop(self) -> None:
+        """Listen no longer than for the present long poll."""
+        self._over.set()
 
     def listen_once(self, queue: Queue) -> None:
         """Wait for messages, at most for a long poll, and let each have its fate."""

@@ -82,6 +82,12 @@ def test_a_throttle_empties_the_bucket_and_slows_all_down_until_a_minute_has_pas
     budget.wait_for("ListJobRuns")
     assert clock.now - begun == pytest.approx(4.0)  # half of half a call a second
     for _ in range(5):
+        budget.throttled("ListJobRuns")  # the same news
+    begun = clock.now
+    budget.wait_for("ListJobRuns")
+    assert clock.now - begun == pytest.approx(4.0)
+    for _ in range(5):
+        clock.now += 11
         budget.throttled("ListJobRuns")
     begun = clock.now
     budget.wait_for("ListJobRuns")
