@@ -3,7 +3,8 @@
     python -m benchmarks.watch.endpoint '{"service": "serverless", "jobs": 1000, "window": 60}'
 
 Its first line is its address. `POST /_bench/begin` with a time in seconds since 1970 says when the plan's window begins, `GET
-/_bench/counts` tells how often each operation was called, and how often it was refused. It ends with its standard input.
+/_bench/counts` tells how often each operation was called and refused, and how many job runs were asked for by themselves. It ends
+with its standard input.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Endpoint:
         self._began = 0.0
         self._calls: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
+        self._asked_for: set[str] = set()
 
     @property
     def application(self) -> web.Application:
@@ -54,12 +56,13 @@ class Endpoint:
         return web.Response()
 
     async def _counts(self, _: web.Request) -> web.Response:
-        return web.json_response({"calls": self._calls, "refused": self._refused})
+        return web.json_response({"calls": self._calls, "refused": self._refused, "asked_for": len(self._asked_for)})
 
     def _rest(self, operation: str) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
             asked = {name: request.query.getall(name) for name in request.query}
             asked |= {name: [label] for name, label in request.match_info.items()}
+            self._asked_for.update(asked.get("run", ()))
             return self._answer(operation, lambda now: of_serverless(self._plan, self._began, now)[operation](asked))
 
         return handle
@@ -67,6 +70,7 @@ class Endpoint:
     async def _json(self, request: web.Request) -> web.Response:
         operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         asked = json.loads(await request.read())
+        self._asked_for.update([asked["StepId"]] if "StepId" in asked else ())
         return self._answer(operation, lambda now: of_ec2(self._plan, self._began, now)[operation](asked))
 
     def _answer(self, operation: str, ask: Callable[[float], dict[str, Any]]) -> web.Response:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Heard(NamedTuple):
-    """One trigger's event: of which job run, how many seconds after the window's begin, and what it said or `raised`."""
+    """One trigger's event: of which job run, when (seconds since 1970), and what it said or `raised`."""
 
     run: str
-    moment: float
+    at: float
     said: Mapping[str, Any]
 
 
@@ -31,8 +31,8 @@ def judged(plan: Plan, began: float, heard: Iterable[Heard], now: float) -> dict
     for event in heard:
         run = plan.runs[event.run]
         noticed.add(run.id)
-        if run.ends is not None and run.has_ended(event.moment) and is_true(run, event.said):
-            delays.append(event.moment - run.ends)
+        if run.ends is not None and run.has_ended(event.at - began) and is_true(run, event.said):
+            delays.append(event.at - began - run.ends)
         else:
             failed[str(event.said)[:300]] += 1
     late = [run.ends for run in plan.waited if run.ends is not None and run.id not in noticed]

@@ -16,14 +16,13 @@ from typing import Any, Literal, get_args
 
 from benchmarks.watch.judging import difference, percentile
 from benchmarks.watch.plan import Plan, Service
-from benchmarks.watch.triggerer import GRACE, POLLING
+from benchmarks.watch.triggerer import GRACE, POLLING, SETTLING
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER = ROOT / ".venv-peer" / "bin" / "python"
 
 WINDOW = 2 * POLLING
-SETTLED, PER_JOB = 2 * POLLING, 0.02
-"""Seconds of the warm-up, and those for each job run in which the provider makes its client."""
+WARM_UP = 2 * POLLING
 _SPARE = 240.0
 """Seconds more until a triggerer is taken to hang."""
 
@@ -44,11 +43,6 @@ class Case:
     who: Who
     service: Service
     jobs: int
-
-    @property
-    def warm_up(self) -> float:
-        """Seconds before the window."""
-        return SETTLED + PER_JOB * self.jobs
 
 
 @dataclass(frozen=True)
@@ -93,9 +87,9 @@ def measure(case: Case, folder: Path) -> Result:
     plan = asdict(Plan(case.service, case.jobs, WINDOW))
     python = str(PEER) if case.who == "provider" else sys.executable
     (folder / "airflow").mkdir(parents=True)
-    patience = case.warm_up + WINDOW + GRACE + _SPARE
+    patience = WARM_UP + SETTLING + WINDOW + GRACE + _SPARE
     with _endpoint(plan, folder / "endpoint.log") as url:
-        asked = {"who": case.who, "url": url, "warm_up": case.warm_up, "plan": plan}
+        asked = {"who": case.who, "url": url, "warm_up": WARM_UP, "plan": plan}
         try:
             ran = subprocess.run(
                 [python, "-m", "benchmarks.watch.triggerer", json.dumps(asked)],

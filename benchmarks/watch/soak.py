@@ -21,7 +21,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ from emr_pipelines.clients import target_of_profile
 from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import ComputeError, JobCapacityError
 from emr_pipelines.keys import Key, Lease
-from emr_pipelines.targets.base import Compute, Target
+from emr_pipelines.targets.base import Compute, JobRun, Target
+from emr_pipelines.targets.refusals import REFUSALS
 from emr_pipelines.targets.states import Phase
 from emr_pipelines.targets.waiting import wait_until
 from emr_pipelines.watching import JobRunTrigger
@@ -44,7 +45,7 @@ from tests.chaos.engine import MARK, TimedEngine
 from tests.chaos.judging import job_runs_in
 
 SERVICES = {"ec2": "elasticmapreduce", "eks": "emr-containers", "serverless": "emr-serverless"}
-PERIODS = {"ec2": 8.0, "eks": 3.0, "serverless": 3.0}
+PERIODS = {"ec2": 10.0, "eks": 3.0, "serverless": 3.0}
 """Seconds between two submits: EMR allows a new step every two seconds to all who use the account."""
 SHORTEST, LONGEST = 20.0, 420.0
 """Seconds that jobs take."""
@@ -58,6 +59,9 @@ TROUBLES: tuple[dict[str, Any], ...] = (
 )
 TROUBLED_EVERY = 5.0
 LAG = 3.0
+ATTEMPTS = 5
+"""Of submitting one job."""
+CODE = {"jobs/soak.py": "s3://local-artifacts/soak.py"}
 SETTLING = 180.0
 """Seconds after the last job's end in which it must be noticed."""
 SETTINGS = {"ec2": {"concurrent_steps": 256}, "serverless": {"scheduler": {"max_concurrent_runs": 1000}}}
@@ -70,7 +74,7 @@ class Soak:
     def __init__(self, url: str, triggerer: KillableTriggerer, seed: int) -> None:
         self.waited: dict[str, str] = {}
         self.refused: Counter[str] = Counter()
-        """Jobs that were not submitted, by target: a task's retry would."""
+        """Jobs that were not submitted, by target."""
         self._url = url
         self._triggerer = triggerer
         self._seed = seed
@@ -109,7 +113,6 @@ class Soak:
     def _submit(self, name: str, target: Target, compute: Compute, until: float) -> None:
         """Submit one job after the other; the last of them end at about the time when submitting does."""
         chance = random.Random(f"{name} {self._seed}")  # noqa: S311 - nothing secret
-        code = {"jobs/soak.py": "s3://local-artifacts/soak.py"}
         lease = Lease("local", "soak", str(self._seed), "emr")
         number = 0
         while (left := until - time.monotonic()) > 0:
@@ -117,14 +120,24 @@ class Soak:
             seconds = min(chance.uniform(SHORTEST, LONGEST), max(SHORTEST, left))
             ending = "fail" if chance.random() < FAILING else "succeed"
             job = SparkJob(script="jobs/soak.py", args=(MARK, name, str(number), f"{seconds:.1f}", ending))
-            try:
-                run = target.submit(compute, job, code, Key(lease, f"{name}-{number}", -1, "soak"))
-            except (ComputeError, JobCapacityError):
-                self.refused[name] += 1
+            key = Key(lease, f"{name}-{number}", -1, "soak")
+            if run := self._submitted(target, compute, job, key):
+                self.waited[key.task_id] = run.rpartition("/")[2]
+                self._triggerer.add(key.task_id, JobRunTrigger(compute.to_json(), run, None, time.time()).serialize())
             else:
-                self.waited[f"{name}-{number}"] = run.id.rpartition("/")[2]
-                self._triggerer.add(f"{name}-{number}", JobRunTrigger(compute.to_json(), run.id, None).serialize())
+                self.refused[name] += 1
             self._over.wait(PERIODS[name] * chance.uniform(0.5, 1.5))
+
+    def _submitted(self, target: Target, compute: Compute, job: SparkJob, key: Key) -> str | None:
+        """Submit a job as a task does: after a failure its retries look for the job run first. Return the job run's id."""
+        found: JobRun | None = None
+        for attempt in range(ATTEMPTS):
+            with suppress(ComputeError, JobCapacityError, *REFUSALS):
+                found = target.find(compute, key) if attempt else None
+                found = found or target.submit(compute, job, CODE, key)
+                break
+            self._over.wait(PERIODS[compute.target])
+        return found.id if found else None
 
     def _trouble(self) -> None:
         chance = random.Random(self._seed)  # noqa: S311 - nothing secret

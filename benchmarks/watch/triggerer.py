@@ -27,6 +27,9 @@ POLLING = 30.0
 """Seconds between two looks at a long job run: ours at most, the provider's always."""
 GRACE = 3 * POLLING
 """Seconds after the window in which its ends may still be noticed."""
+SETTLING = 600.0
+"""Seconds more that the provider's triggers are given until each has asked once: every one of them makes a client first."""
+_PUT_OFF = POLLING
 _PAGE_BYTES = resource.getpagesize()
 
 
@@ -66,7 +69,7 @@ class Triggerer:
     def __init__(self, url: str, plan: Plan, who: str, warm_up: float) -> None:
         self._url = url
         self._plan = plan
-        self._contestant = CONTESTANTS[who]
+        self._who = who
         self._warm_up = warm_up
         self._heard: list[Heard] = []
         # Triggers may take all threads of the loop's own.
@@ -77,10 +80,10 @@ class Triggerer:
         loop = asyncio.get_running_loop()
         began = time.time() + self._warm_up
         await self._ask("begin", str(began).encode())
-        trigger = self._contestant(self._plan, began)
+        trigger = CONTESTANTS[self._who](self._plan, began)
         memory = resident_bytes()
-        tasks = [loop.create_task(self._run(run, trigger(run), began)) for run in self._plan.waited]
-        await asyncio.sleep(began - time.time())
+        tasks = [loop.create_task(self._run(run, trigger(run))) for run in self._plan.waited]
+        began = await self._settled(began)
         before, used = await self._ask("counts"), time.process_time()
         await asyncio.sleep(max(0.0, began + self._plan.window - time.time()))
         after = await self._ask("counts")
@@ -96,7 +99,23 @@ class Triggerer:
         await asyncio.wait(ending, timeout=GRACE)
         return {**figures, **judged(self._plan, began, self._heard, time.time())}
 
-    async def _run(self, run: Run, trigger: Any, began: float) -> None:
+    async def _settled(self, began: float) -> float:
+        """Wait until the window begins, and put that off while the provider's triggers are still starting; return when it began."""
+        latest = began + SETTLING
+        while True:
+            left = began - time.time()
+            if left < _PUT_OFF and began < latest and await self._is_starting():
+                began = max(began, time.time()) + _PUT_OFF
+                await self._ask("begin", str(began).encode())
+            elif left <= 0:
+                return began
+            else:
+                await asyncio.sleep(min(left, 1.0))
+
+    async def _is_starting(self) -> bool:
+        return self._who == "provider" and (await self._ask("counts"))["asked_for"] < self._plan.jobs
+
+    async def _run(self, run: Run, trigger: Any) -> None:
         """Await a trigger's first event, as Airflow does."""
         said: Any
         try:
@@ -105,7 +124,7 @@ class Triggerer:
                 break
         except Exception as error:  # noqa: BLE001 - Airflow fails the task then, whatever it is
             said = {"raised": f"{type(error).__name__}: {error}"}
-        self._heard.append(Heard(run.id, time.time() - began, said))
+        self._heard.append(Heard(run.id, time.time(), said))
 
     async def _ask(self, what: str, body: bytes | None = None) -> Any:
         def ask() -> Any:

@@ -85,7 +85,7 @@ def test_delays_are_from_the_end_and_what_nobody_noticed_counts_as_it_stands():
     plan = Plan("serverless", 10, 60)
     ends = [run for run in plan.waited if run.ends]
     said = {True: {"state": "succeeded"}, False: {"state": "failed"}}
-    heard = [Heard(run.id, run.ends + 2, said[run.succeeds]) for run in ends[:-1]]
+    heard = [Heard(run.id, 1_000.0 + run.ends + 2, said[run.succeeds]) for run in ends[:-1]]
     verdict = judged(plan, 1_000.0, heard, 1_000.0 + ends[-1].ends + 90)
     assert pytest.approx(verdict["delays"]) == [2, 2, 2, 2, 90]
     assert (verdict["unnoticed"], verdict["failed"]) == (1, 0)
