@@ -72,8 +72,8 @@ class Board:
         return sum(len(group.waits) for group in self._groups.values())
 
     def add(self, subject: Subject, wait: Wait, now: float, pace: Pace) -> None:
-        """Let somebody wait; the first look comes soon, since nobody has looked while it was handed over."""
-        due = now + pace.soonest * self._jitter()
+        """Let somebody wait."""
+        due = now + look_again_in(now - wait.since, pace, wait.expected) * self._jitter()
         group = self._groups.setdefault(subject.key, Group(subject, due))
         group.due = min(group.due, due)
         group.waits[id(wait)] = wait

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from math import ceil
+from typing import NamedTuple
 
 from emr_pipelines.environments import current_environment
 from emr_pipelines.targets.base import Compute, Owned, Target
 from emr_pipelines.targets.profile import Profile
-from emr_pipelines.targets.states import Phase
+from emr_pipelines.targets.states import JobState, Phase
 from emr_pipelines.watching.board import Answer, Wait
 from emr_pipelines.watching.looking import profile_of
 
@@ -16,7 +17,10 @@ FEW = 3
 """As many job runs as are asked about one by one: no more calls than a listing and what it leaves open."""
 
 _ROUND = 200
-"""Looks within which each job run is asked about by itself, should no listing ever tell of its end."""
+"""Looks within which each job run is asked about by itself."""
+
+_AGAIN_SECONDS = 20.0
+"""Seconds within which one of many is not asked about by itself again."""
 
 
 class JobRuns:
@@ -31,16 +35,16 @@ class JobRuns:
         return profile_of(self.compute)
 
     def look(self, target: Target, waits: Sequence[Wait], now: float) -> dict[str, Answer]:
-        """Say which have ended: for certain of a few, and of the others as far as a listing tells."""
-        by_themselves = ask_about(waits, target.capabilities.runs_per_call)
-        states = target.poll(self.compute, list(dict.fromkeys(wait.item for wait in by_themselves)))
-        for wait in by_themselves:
-            wait.asked = now
-        listed = [wait for wait in waits if wait.item not in states]
-        if listed:
-            states |= target.ended(
-                self.compute, {wait.item for wait in listed}, since=min(wait.since for wait in listed)
-            )
+        """Say which have ended: for certain of some, and of the others as far as a listing tells."""
+        plan = plan_look(waits, target.capabilities.runs_per_call, now)
+        states: dict[str, JobState] = {}
+        if plan.asked:
+            states |= target.poll(self.compute, list(dict.fromkeys(wait.item for wait in plan.asked)))
+            for wait in plan.asked:
+                wait.asked = now
+        if plan.listed:
+            wanted = {wait.item for wait in plan.listed} - states.keys()
+            states |= target.ended(self.compute, wanted, since=min(wait.since for wait in plan.listed))
         return {
             run: {"state": state.state.value, "ended": state.ended}
             for run, state in states.items()
@@ -48,17 +52,26 @@ class JobRuns:
         }
 
 
-def ask_about(waits: Collection[Wait], runs_per_call: int) -> list[Wait]:
-    """Choose whose job runs are asked about by themselves: all, when they are few; else the oldest, and whose turn it is.
+class LookPlan(NamedTuple):
+    """Whose job runs are asked about by themselves, and whose a listing shall tell."""
 
-    A listing goes back to the oldest that is left to it, so the oldest would make it long.
+    asked: list[Wait]
+    listed: list[Wait]
+
+
+def plan_look(waits: Collection[Wait], runs_per_call: int, now: float) -> LookPlan:
+    """Plan a look: few job runs are asked about by themselves, many are listed.
+
+    Of many, the oldest are not listed, since a listing goes back to the oldest that is left to it; and each of the others has its
+    turn to be asked about, should no listing ever tell of its end. Neither happens again within a while.
     """
-    few = max(FEW, runs_per_call)
     oldest = sorted(waits, key=lambda wait: wait.since)
-    if len(oldest) <= few:
-        return oldest
+    if len(oldest) <= max(FEW, runs_per_call):
+        return LookPlan(oldest, [])
     turn = runs_per_call * ceil(len(oldest) / _ROUND)
-    return oldest[:FEW] + sorted(oldest[FEW:], key=lambda wait: wait.asked)[:turn]
+    rest = oldest[FEW:]
+    certain = oldest[:FEW] + sorted(rest, key=lambda wait: wait.asked)[:turn]
+    return LookPlan([wait for wait in certain if now - wait.asked >= _AGAIN_SECONDS], rest)
 
 
 class Computes:

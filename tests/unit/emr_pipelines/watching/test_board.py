@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from emr_pipelines.watching.board import TOLERATED, Board, Wait
 from emr_pipelines.watching.pace import IN_TRIGGERER, Pace
-from emr_pipelines.watching.subjects import FEW, ask_about
+from emr_pipelines.watching.subjects import FEW, plan_look
 
 
 class Subject:
@@ -24,10 +24,12 @@ def wait(item, since=0.0, expected=None):
     return Wait(item, since, expected=expected)
 
 
-def test_the_first_look_at_something_new_comes_soon():
+def test_the_first_look_comes_after_a_quarter_of_the_time_waited_so_far():
     some = board()
-    some.add(Subject("a"), wait("one", since=-50_000.0), 100.0, IN_TRIGGERER)
-    assert some.next().due == 102.0
+    some.add(Subject("a"), wait("an hour old", since=-3500.0), 100.0, IN_TRIGGERER)
+    assert some.next().due == 130.0
+    some.add(Subject("a"), wait("just handed over", since=76.0), 100.0, IN_TRIGGERER)
+    assert some.next().due == 106.0
 
 
 def test_one_look_answers_all_who_wait_and_wakes_only_those_it_concerns():
@@ -97,23 +99,35 @@ def test_refusals_in_a_row_are_told_and_a_look_between_them_starts_the_count_aga
     assert len(some) == 0
 
 
-def test_few_are_asked_about_one_by_one():
+def test_few_are_asked_about_one_by_one_at_every_look():
     some = [wait(str(number)) for number in range(FEW)]
-    assert ask_about(some, runs_per_call=1) == some
+    for now in (100.0, 101.0):
+        assert plan_look(some, 1, now) == (some, [])
     steps = [wait(str(number)) for number in range(10)]
-    assert ask_about(steps, runs_per_call=10) == steps
+    assert plan_look(steps, 10, 100.0) == (steps, [])
 
 
 @pytest.mark.parametrize("runs_per_call", [1, 10])
-@pytest.mark.parametrize("count", [4, 11, 200, 201, 203, 204, 1000])
+@pytest.mark.parametrize("count", [11, 200, 201, 203, 204, 1000])
 def test_of_many_the_oldest_are_asked_about_and_each_of_the_others_within_two_hundred_looks(count, runs_per_call):
     some = [wait(str(number), since=float(number)) for number in range(count)]
     asked = set()
     for look in range(1, 202):
-        chosen = ask_about(some, runs_per_call)
-        assert count <= max(FEW, runs_per_call) or len(chosen) <= FEW + runs_per_call * (count // 200 + 1)
-        assert set(some[:FEW]) <= set(chosen)
-        for one in chosen:
-            one.asked = float(look)
+        plan = plan_look(some, runs_per_call, look * 30.0)
+        assert len(plan.asked) <= FEW + runs_per_call * (count // 200 + 1)
+        assert set(some[:FEW]) <= set(plan.asked)
+        assert plan.listed == some[FEW:]
+        for one in plan.asked:
+            one.asked = look * 30.0
             asked.add(one.item)
     assert len(asked) == count
+
+
+def test_looks_close_together_ask_about_nobody_twice():
+    some = [wait(str(number), since=float(number)) for number in range(300)]
+    plans = [plan_look(some, 1, 1000.0)]
+    for one in plans[0].asked:
+        one.asked = 1000.0
+    plans.append(plan_look(some, 1, 1002.0))
+    assert {one.item for one in plans[0].asked} & {one.item for one in plans[1].asked} == set()
+    assert plans[1].listed == some[FEW:]
