@@ -4,7 +4,7 @@
 
 Each case is one triggerer process with room for all its triggers, and a scripted endpoint of its own (`watch/endpoint.py`): one
 application with all job runs on EMR Serverless, a hundred steps to a cluster on EMR on EC2. Both look at a long job run every 30 seconds
-(ours: at most). After a warm-up comes a window of a minute, in which a tenth of the job runs ends; calls, refusals, processor time
+(ours: at most). When all have begun to wait comes a window of a minute, in which a tenth of the job runs ends; calls, refusals, processor time
 and memory are those of the window, notice delays reach from a run's end at the endpoint to its trigger's event. Up to a thousand
 jobs all cases are measured at the same time. `--plot` writes the table and the plot into docs/.
 """

@@ -52,12 +52,13 @@ SHORTEST, LONGEST = 20.0, 420.0
 FAILING = 0.15
 KILLS = 6
 TROUBLES: tuple[dict[str, Any], ...] = (
-    {"fault": "error", "count": 3},
-    {"fault": "throttle", "count": 5},
-    {"fault": "slow_answer", "count": 2, "seconds": 8},
+    {"fault": "error", "count": 2},
+    {"fault": "throttle", "count": 3},
+    {"fault": "slow_answer", "count": 1, "seconds": 8},
     {"fault": "lose_answer", "count": 1},
 )
-TROUBLED_EVERY = 5.0
+TROUBLED_EVERY = 15.0
+"""Seconds between two troubles: each waits for its calls, and few are made."""
 LAG = 3.0
 ATTEMPTS = 5
 """Of submitting one job."""
