@@ -25,10 +25,11 @@ log = logging.getLogger(__name__)
 class Ended:
     """The end of a job run, in the words of its service.
 
-    ``service`` is the target's name, ``compute`` the id of the cluster, virtual cluster or application, ``run`` the job run's id as its
+    ``region`` is AWS's, ``service`` is the target's name, ``compute`` the id of the cluster, virtual cluster or application, ``run`` the job run's id as its
     target writes it. Of a cluster that ended ``run`` is empty: all its steps may have ended, whoever waits for them.
     """
 
+    region: str
     service: str
     compute: str
     run: str
@@ -57,38 +58,42 @@ def ended_in(body: str) -> Ended | None:
         return None
     match event:
         case {
+            "region": str(region),
             "source": "aws.emr",
             "detail-type": "EMR Step Status Change",
             "detail": {"clusterId": str(cluster), "stepId": str(step), "state": str(state)},
         } if state in STEP_ENDS:
-            return Ended("ec2", cluster, step, state)
+            return Ended(region, "ec2", cluster, step, state)
         case {
+            "region": str(region),
             "source": "aws.emr",
             "detail-type": "EMR Cluster State Change",
             "detail": {"clusterId": str(cluster), "state": str(state)},
         } if state in CLUSTER_ENDS:
-            return Ended("ec2", cluster, "", state)
+            return Ended(region, "ec2", cluster, "", state)
         case {
+            "region": str(region),
             "source": "aws.emr-serverless",
             "detail-type": "EMR Serverless Job Run State Change",
             "detail": {"applicationId": str(application), "jobRunId": str(run), "state": str(state)},
         } if state in SERVERLESS_ENDS:
-            return Ended("serverless", application, f"{application}/{run}", state)
+            return Ended(region, "serverless", application, f"{application}/{run}", state)
         case {
+            "region": str(region),
             "source": "aws.emr-containers",
             "detail-type": "EMR Job Run State Change" | "EmrContainers Job Run State Change",
             "detail": {"state": str(state), **told},
         } if state in EKS_ENDS:
-            return _eks_end(body, told, state)
+            return _eks_end(region, body, told, state)
     return None
 
 
-def _eks_end(body: str, told: Mapping[object, object], state: str) -> Ended | None:
+def _eks_end(region: str, body: str, told: Mapping[object, object], state: str) -> Ended | None:
     match told:
         case {"virtualClusterId": str(cluster), "id": str(run)}:
-            return Ended("eks", cluster, run, state)
+            return Ended(region, "eks", cluster, run, state)
     found = _EKS_RUN.search(body)
-    return Ended("eks", found[1], found[2], state) if found else None
+    return Ended(region, "eks", found[1], found[2], state) if found else None
 
 
 # What becomes of it

@@ -17,7 +17,7 @@ from emr_pipelines.watching.pace import BESIDE_EVENTS, IN_TRIGGERER, Pace
 
 _log = logging.getLogger(__name__)
 
-_REGION = re.compile(r"//sqs\.([a-z0-9-]+)\.")
+_REGION = re.compile(r"[/.]sqs\.([a-z0-9-]+)\.")
 _DEFAULT_REGION = "us-east-1"
 
 
@@ -39,12 +39,12 @@ class Listener:
         self._queue: Queue | None = None
         self._triggerers = triggerers
         self._hearers = hearers
-        self._announced: set[str] = set()
+        self._announced: set[tuple[str, str]] = set()
         self._over = threading.Event()
 
-    def trusts(self, target: str) -> bool:
-        """Say whether looks may be rare: from the first event of a service on, as long as the queue answers."""
-        return target in self._announced and self._queue is not None and self._queue.answers
+    def trusts(self, target: str, region: str) -> bool:
+        """Say whether looks may be rare: from the first event of a service in a region on, as long as the queue answers."""
+        return (target, region) in self._announced and self._queue is not None and self._queue.answers
 
     def listen(self, sqs: Any) -> None:
         """Listen with a boto3 client of SQS, until told to stop."""
@@ -67,7 +67,7 @@ class Listener:
         ended = ended_in(message.body)
         if ended is None:
             return DELETE
-        self._announced.add(ended.service)
+        self._announced.add((ended.service, ended.region))
         told = [_told(one, ended) for one in self._hearers(ended.service)]
         metrics.heard(waited_for=any(told))
         return fate(message.received, self._triggerers, any(told) and bool(ended.run))
@@ -106,6 +106,6 @@ def region_in(url: str) -> str:
     return found[1] if found else _DEFAULT_REGION
 
 
-def pace(target: str) -> Pace:
-    """Return how often to look for what a target's job runs do."""
-    return BESIDE_EVENTS if any(one.trusts(target) for one in _listener) else IN_TRIGGERER
+def pace(target: str, region: str) -> Pace:
+    """Return how often to look at what a target's job runs do in a region."""
+    return BESIDE_EVENTS if any(one.trusts(target, region) for one in _listener) else IN_TRIGGERER

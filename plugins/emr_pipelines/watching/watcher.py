@@ -140,7 +140,9 @@ def watcher_for(profile: Profile) -> Watcher:
     with _making:
         if place not in _watchers:
             settings = current_environment().watching
-            _watchers[place] = Watcher(place, _clients_of(place, settings), lambda: listening.pace(place.target))
+            _watchers[place] = Watcher(
+                place, _clients_of(place, settings), lambda: listening.pace(place.target, place.region)
+            )
         listening.listen(watchers_of)
         return _watchers[place]
 

@@ -88,17 +88,24 @@ EKS_BY_ARN = EKS | {"resources": [EKS_ARN], "detail": {"state": "CANCELLED"}}
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
-        (STEP, Ended("ec2", "j-123456789ABCD", "s-ZYXWVUTSRQPON", "FAILED")),
-        (changed(STEP, state="INTERRUPTED"), Ended("ec2", "j-123456789ABCD", "s-ZYXWVUTSRQPON", "INTERRUPTED")),
-        (CLUSTER, Ended("ec2", "j-123456789ABCD", "", "TERMINATED")),
-        (SERVERLESS, Ended("serverless", "00f1982r1uukb925", "00f1982r1uukb925/00f1cbn5g4bb0c01", "SUCCESS")),
-        (EKS, Ended("eks", "8ww2gd4ug0nc", "00000002abc", "COMPLETED")),
-        (EKS_BY_ARN, Ended("eks", "8ww2gd4ug0nc", "00000002abc", "CANCELLED")),
+        (STEP, Ended("us-east-1", "ec2", "j-123456789ABCD", "s-ZYXWVUTSRQPON", "FAILED")),
+        (
+            changed(STEP, state="INTERRUPTED"),
+            Ended("us-east-1", "ec2", "j-123456789ABCD", "s-ZYXWVUTSRQPON", "INTERRUPTED"),
+        ),
+        (CLUSTER, Ended("us-east-1", "ec2", "j-123456789ABCD", "", "TERMINATED")),
+        (
+            SERVERLESS,
+            Ended("us-east-1", "serverless", "00f1982r1uukb925", "00f1982r1uukb925/00f1cbn5g4bb0c01", "SUCCESS"),
+        ),
+        (EKS, Ended("us-east-1", "eks", "8ww2gd4ug0nc", "00000002abc", "COMPLETED")),
+        (EKS_BY_ARN, Ended("us-east-1", "eks", "8ww2gd4ug0nc", "00000002abc", "CANCELLED")),
         (
             EKS | {"detail-type": "EmrContainers Job Run State Change"},
-            Ended("eks", "8ww2gd4ug0nc", "00000002abc", "COMPLETED"),
+            Ended("us-east-1", "eks", "8ww2gd4ug0nc", "00000002abc", "COMPLETED"),
         ),
         (changed(STEP, state="RUNNING"), None),
+        ({name: told for name, told in STEP.items() if name != "region"}, None),
         (changed(STEP, state=["FAILED"]), None),
         (changed(CLUSTER, state="WAITING"), None),
         (changed(SERVERLESS, state="QUEUED"), None),
