@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 class Ended:
     """The end of a job run, in the words of its service.
 
-    ``region`` is AWS's, ``service`` is the target's name, ``compute`` the id of the cluster, virtual cluster or application, ``run`` the job run's id as its
-    target writes it. Of a cluster that ended ``run`` is empty: all its steps may have ended, whoever waits for them.
+    ``region`` is AWS's, ``service`` the target's name, ``compute`` the id of the cluster, virtual cluster or application, ``run`` the
+    job run's id as its target writes it. Of a cluster that ended ``run`` is empty: all its steps may have ended, whoever waits for them.
     """
 
     region: str
