@@ -3,10 +3,10 @@
     python benchmarks/bench_watch.py [--sizes 10,100,1000,10000] [--services serverless,ec2] [--plot]
 
 Each case is one triggerer process with room for all its triggers, and a scripted endpoint of its own (`watch/endpoint.py`): one
-application with all job runs on EMR Serverless, a hundred steps to a cluster on EMR on EC2. Both look at a long job run every 30 seconds
-(ours: at most). When all have begun to wait comes a window of a minute, in which a tenth of the job runs ends; calls, refusals, processor time
-and memory are those of the window, notice delays reach from a run's end at the endpoint to its trigger's event. Up to a thousand
-jobs all cases are measured at the same time. `--plot` writes the table and the plot into docs/.
+application with all job runs on EMR Serverless, a hundred steps to a cluster on EMR on EC2. Both look at a long job run every 30
+seconds (ours: at most). When all have begun to wait comes a window of a minute, in which a tenth of the job runs ends; calls,
+refusals, processor time and memory are those of the window, notice delays reach from a run's end at the endpoint to its trigger's
+event. Up to a thousand jobs all cases are measured at the same time. `--plot` writes the table and the plot into docs/.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
         rounds = []
     if not rounds:
         sys.exit(
-            f"There is nothing to measure: give --sizes up to {max(LARGEST.values())} and --services of {', '.join(LARGEST)}."
+            f"There is nothing to measure: give --sizes up to {max(SIZES)} and --services of {', '.join(LARGEST)}."
         )
     make_peer_venv()
     results = measure_all(rounds)

@@ -58,7 +58,7 @@ def _row(result: Result) -> list[str]:
 def last_line(results: Iterable[Result], jobs: int = 1_000) -> str:
     """Return the provider's calls over ours on EMR Serverless, with so many jobs or else with the most that were measured."""
     calls = {(one.case.jobs, one.case.who): one.calls_a_minute for one in results if one.case.service == "serverless"}
-    sizes = [size for size, _ in calls]
+    sizes = [size for size, who in calls if who == "ours" and (size, "provider") in calls]
     if not sizes:
         return "calls ratio=none"
     at = jobs if jobs in sizes else max(sizes)

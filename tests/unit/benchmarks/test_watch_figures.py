@@ -119,6 +119,7 @@ def test_the_last_line_tells_the_ratio_at_a_thousand_or_at_the_most():
     large = [result("ours", 1_000, 30.0), result("provider", 1_000, 2_000.0), result("ours", 1_000, 1.0, service="ec2")]
     assert last_line(small + large) == "calls ratio=67 at jobs=1000"
     assert last_line(small) == "calls ratio=4 at jobs=10"
+    assert last_line([result("ours", 10_000, 5.0)]) == "calls ratio=none"
 
 
 def test_the_table_names_what_failed_waits_said():
@@ -153,5 +154,5 @@ def test_the_page_keeps_what_stands_around_the_markers():
 def test_small_sizes_are_measured_together_and_large_ones_alone():
     rounds = cases_of({10_000, 10, 1_000}, ["serverless", "ec2"])
     assert [{10, 1_000}, {10_000}] == [{case.jobs for case in cases} for cases in rounds]
-    assert {"serverless"} == {case.service for case in rounds[1]}
+    assert [(case.who, case.service) for case in rounds[1]] == [("ours", "serverless")]
     assert len(rounds[0]) == 8
