@@ -112,6 +112,13 @@ class OnceMachine(RuleBasedStateMachine):
         tasks = self.deferred()
         self.airflow.resume(tasks[which % len(tasks)], {"deadline": True}, fate)
 
+    @precondition(deferred)
+    @rule(which=any_of, fate=st.none() | fates)
+    def woken(self, which, fate):
+        """Go on with a deferred task that an event woke, whatever the service says by then."""
+        tasks = self.deferred()
+        self.airflow.resume(tasks[which % len(tasks)], {"state": "COMPLETED"}, fate)
+
     @precondition(clearable)
     @rule(which=any_of, trigger_cancels=st.booleans())
     def clear(self, which, trigger_cancels):
@@ -252,3 +259,13 @@ def test_release_leaves_the_job_run_of_another_deployment_with_the_same_dag_and_
     machine.execute(("two", "a", 0), 0.0, WELL, None)
     machine.airflow.release(machine.airflow.task(*TASK).run)
     assert states_of_steps(machine) == ["CANCELLED", "RUNNING"]
+
+
+def test_a_task_that_is_woken_before_its_job_run_has_ended_waits_on_for_the_same_one(machine):
+    machine.execute(TASK, 0.0, WELL, None)
+    task = machine.airflow.task(*TASK)
+    before = task.deferred.kwargs
+    machine.airflow.resume(task, {"state": "COMPLETED"})
+    assert (task.state, task.deferred.kwargs) == ("deferred", before)
+    machine.execute(TASK, 4000.0, WELL, None)
+    assert (task.state, states_of_steps(machine)) == ("success", ["COMPLETED"])
