@@ -17,6 +17,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.watch.reporting import last_line, table, write_page
@@ -25,11 +26,11 @@ from tests.chaos.contestants import make_peer_venv
 
 
 def machine() -> str:
-    """Say where and beside what this was measured."""
+    """Say where, when and beside what this was measured."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GiB, Python {platform.python_version()}, "
-        f"load {os.getloadavg()[2]:.1f}"
+        f"load {os.getloadavg()[2]:.1f}, {datetime.now(UTC):%d %B %Y}"
     )
 
 
