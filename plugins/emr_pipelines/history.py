@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 def usual_seconds(context: Context) -> float | None:
-    """Return the seconds that the task's job run took the last time, in the latest earlier run by logical date that succeeded.
+    """Return the seconds that the task's job run took the last time, in the latest earlier run that succeeded; ``None`` for the first.
 
-    ``None`` for the first, and for runs without a logical date: Airflow knows no order of them.
+    Which run is earlier Airflow says, by logical date or by when a run might start (``XComModel.get_many``).
     """
     ti = context["ti"]
     earlier = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, include_prior_dates=True)

@@ -111,9 +111,11 @@ class EmrJobOperator(BaseOperator):
         state = wait_briefly(lambda: job_state_of(compute, job_run), lambda state: state.state.ended)
         if not state.state.ended:
             deadline = submitted_at + self.execution_timeout.total_seconds() if self.execution_timeout else None
-            self.log.info("Job run %s is %s; waiting deferred", job_run, state.state)
+            usual = usual_seconds(context)
+            known = f": it took {usual:.0f} s the last time" if usual else ""
+            self.log.info("Job run %s is %s; waiting deferred%s", job_run, state.state, known)
             self.defer(
-                trigger=JobRunTrigger(compute.to_json(), job_run, deadline, submitted_at, usual_seconds(context)),
+                trigger=JobRunTrigger(compute.to_json(), job_run, deadline, submitted_at, usual),
                 method_name="resume",
                 kwargs={"compute": compute.to_json(), "job_run": job_run, "submitted_at": submitted_at},
             )
