@@ -79,7 +79,7 @@ class Soak:
         self._url = url
         self._triggerer = triggerer
         self._seed = seed
-        self._over = threading.Event()
+        self._submitted_all = threading.Event()
 
     def run(self, minutes: float) -> None:
         """Submit for so many minutes, then wait until everything ended and was noticed, or should have been."""
@@ -95,15 +95,15 @@ class Soak:
         for thread in (troubling, *submitting):
             thread.start()
         for _ in range(KILLS):
-            self._over.wait(60 * minutes / (KILLS + 1))
+            time.sleep(60 * minutes / (KILLS + 1))
             self._triggerer.kill()
         for thread in submitting:
             thread.join()
+        self._submitted_all.set()
+        troubling.join()
         deadline = time.monotonic() + LONGEST + SETTLING
         while self._triggerer.waiting() and time.monotonic() < deadline:
-            self._over.wait(1.0)
-        self._over.set()
-        troubling.join()
+            time.sleep(1.0)
 
     def _acquired(self, name: str) -> tuple[Target, Compute]:
         target = target_of_profile(current_environment().profile(name))
@@ -127,7 +127,7 @@ class Soak:
                 self._triggerer.add(key.task_id, JobRunTrigger(compute.to_json(), run, None, time.time()).serialize())
             else:
                 self.refused[name] += 1
-            self._over.wait(PERIODS[name] * chance.uniform(0.5, 1.5))
+            time.sleep(PERIODS[name] * chance.uniform(0.5, 1.5))
 
     def _submitted(self, target: Target, compute: Compute, job: SparkJob, key: Key) -> str | None:
         """Submit a job as a task does: after a failure its retries look for the job run first. Return the job run's id."""
@@ -137,12 +137,12 @@ class Soak:
                 found = target.find(compute, key) if attempt else None
                 found = found or target.submit(compute, job, CODE, key)
                 break
-            self._over.wait(PERIODS[compute.target])
+            time.sleep(PERIODS[compute.target])
         return found.id if found else None
 
     def _trouble(self) -> None:
         chance = random.Random(self._seed)  # noqa: S311 - nothing secret
-        while not self._over.wait(TROUBLED_EVERY):
+        while not self._submitted_all.wait(TROUBLED_EVERY):
             self._arm(chance.choice([*SERVICES.values()]), chance.choice(TROUBLES))
 
     def _arm(self, service: str, fault: Mapping[str, Any]) -> None:
