@@ -226,10 +226,10 @@ class TargetCases:
         begun = time.time()
         runs = [submit(quick, nonce=str(number)).id for number in range(self.many)]
         assert len(set(runs)) == self.many
-        states = until(lambda: target.ended(compute, runs, begun), lambda seen: len(seen) == self.many)
+        states = until(lambda: dict(target.ended(compute, runs, begun)), lambda seen: len(seen) == self.many)
         assert {run: state.state for run, state in states.items()} == dict.fromkeys(runs, RunState.SUCCEEDED)
         service.calls.clear()
-        target.ended(compute, runs, begun)
+        list(target.ended(compute, runs, begun))
         assert len(service.calls) == self.pages_of_many
         assert target.find(compute, key(lease, nonce="0")).id == runs[0]
 
@@ -237,11 +237,11 @@ class TargetCases:
         begun = time.time()
         done, alive = submit(quick).id, submit(endless, nonce="another").id
         ended(target, compute, done)
-        seen = until(lambda: target.ended(compute, [done, alive], begun), bool)
+        seen = until(lambda: dict(target.ended(compute, [done, alive], begun)), bool)
         assert {run: state.state for run, state in seen.items()} == {done: RunState.SUCCEEDED}
-        assert target.ended(compute, [alive], begun) == {}
+        assert list(target.ended(compute, [alive], begun)) == []
         target.cancel(compute, alive)
-        seen = until(lambda: target.ended(compute, [alive], begun), bool)
+        seen = until(lambda: dict(target.ended(compute, [alive], begun)), bool)
         assert seen[alive].state is RunState.CANCELLED
 
     def test_several_are_polled_for_certain(self, target, compute, submit, quick, unknown_run):

@@ -199,7 +199,7 @@ class Toy:
         return {run: known.get(run, JobState(RunState.LOST, "nobody knows it", Fault.SERVICE)) for run in runs}
 
     def ended(self, compute, runs, since):
-        return {run.id: run.state for run in self._runs(compute) if run.id in set(runs) and run.state.state.ended}
+        return ((run.id, run.state) for run in self._runs(compute) if run.id in set(runs) and run.state.state.ended)
 
     def states(self, computes):
         return {compute.id: self.state(compute) for compute in computes}

@@ -15,4 +15,4 @@ def one_look(trigger: BaseTrigger) -> dict[str, Any] | None:
     """Look once at what a trigger waits for; ``None`` while there is more to wait for."""
     subject, wait = trigger.question()
     target = clients.target_of_profile(subject.profile())
-    return subject.look(target, [wait], time.time()).get(wait.item)
+    return dict(subject.look(target, [wait], time.time())).get(wait.item)

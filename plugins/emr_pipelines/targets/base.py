@@ -6,7 +6,7 @@ does is idempotent: asked twice, it has happened once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
@@ -124,8 +124,8 @@ class Target(Protocol):
     def poll(self, compute: Compute, runs: Iterable[str]) -> dict[str, JobState]:
         """Say for certain how job runs stand, by id."""
 
-    def ended(self, compute: Compute, runs: Iterable[str], since: float) -> dict[str, JobState]:
-        """Say of many, the oldest of which was submitted then, which have ended, as far as one listing tells: it may lag."""
+    def ended(self, compute: Compute, runs: Iterable[str], since: float) -> Iterator[tuple[str, JobState]]:
+        """Tell which of many have ended, page by page of one listing, which may lag; the oldest of them was submitted then."""
 
     def cancel(self, compute: Compute, run: str) -> None:
         """Ask a job run to end; nothing happens when it has ended already."""

@@ -184,18 +184,26 @@ class Ec2:
         for start in range(0, len(wanted), _STEPS_PER_CALL):
             found = self._steps(compute, StepIds=wanted[start : start + _STEPS_PER_CALL])
             states.update({run.id: run.state for run in found})
-        return self._blamed(compute, states | {run: self._ask(compute, run) for run in wanted if run not in states})
+        states |= {run: self._ask(compute, run) for run in wanted if run not in states}
+        if any(state.state in _MAY_BE_THE_CLUSTERS for state in states.values()):
+            end = self.state(compute)
+            states = {run: _blame(state, end) for run, state in states.items()}
+        return states
 
-    def ended(self, compute: Compute, runs: Iterable[str], since: float) -> dict[str, JobState]:
+    def ended(self, compute: Compute, runs: Iterable[str], since: float) -> Iterator[tuple[str, JobState]]:
         """List what has ended on the cluster, newest first; ListSteps knows no dates."""
-        wanted = set(runs)
-        states: dict[str, JobState] = {}
+        missing = set(runs)
+        end: ComputeState | None = None
         for step in self._listed(compute, StepStates=_ENDED_STEPS):
-            if step["Status"]["Timeline"]["CreationDateTime"].timestamp() < since - ENDED_SLACK:
-                break
-            if step["Id"] in wanted:
-                states[step["Id"]] = job_state(step["Status"])
-        return self._blamed(compute, states)
+            if not missing or step["Status"]["Timeline"]["CreationDateTime"].timestamp() < since - ENDED_SLACK:
+                return
+            if step["Id"] in missing:
+                missing.remove(step["Id"])
+                state = job_state(step["Status"])
+                if state.state in _MAY_BE_THE_CLUSTERS:
+                    end = end or self.state(compute)
+                    state = _blame(state, end)
+                yield step["Id"], state
 
     def cancel(self, compute: Compute, run: str) -> None:
         """Cancel a step; EMR ignores the wish when the step has ended."""
@@ -286,13 +294,6 @@ class Ec2:
         pages = self._emr.get_paginator("list_clusters").paginate(ClusterStates=_LIVE_CLUSTERS)
         clusters = [cluster for page in pages for cluster in page["Clusters"]]
         return sorted(clusters, key=lambda cluster: (cluster["Status"]["Timeline"]["CreationDateTime"], cluster["Id"]))
-
-    def _blamed(self, compute: Compute, states: dict[str, JobState]) -> dict[str, JobState]:
-        """Put down to the end of the cluster what it may have brought about."""
-        if any(state.state in _MAY_BE_THE_CLUSTERS for state in states.values()):
-            end = self.state(compute)
-            return {run: _blame(state, end) for run, state in states.items()}
-        return states
 
     def _steps(self, compute: Compute, **filters: Any) -> Iterator[JobRun]:
         return (

@@ -126,10 +126,10 @@ class Eks:
         """Ask for each."""
         return {run: self._ask(compute, run) for run in runs}
 
-    def ended(self, compute: Compute, runs: Iterable[str], since: float) -> dict[str, JobState]:
+    def ended(self, compute: Compute, runs: Iterable[str], since: float) -> Iterator[tuple[str, JobState]]:
         """List what has ended on the virtual cluster."""
         created = datetime.fromtimestamp(since - job_runs.ENDED_SLACK, UTC)
-        return job_runs.ended_in(list(runs), self._pages(compute, createdAfter=created, states=ENDED_RUNS))
+        return job_runs.ended_in(runs, self._pages(compute, createdAfter=created, states=ENDED_RUNS))
 
     def cancel(self, compute: Compute, run: str) -> None:
         """Cancel a job run; nothing happens when it has ended, or nobody knows it."""

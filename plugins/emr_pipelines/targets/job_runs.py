@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -32,15 +32,15 @@ NODE_LOST = re.compile(
 """``stateDetails`` of a job run whose node was taken away, as Kubernetes' "terminated in response to imminent node shutdown" says."""
 
 
-def ended_in(runs: Collection[str], pages: Iterable[list[JobRun]]) -> dict[str, JobState]:
-    """Say which job runs a listing of ended ones, newest first, shows; it is read as far as it is needed, and worth its calls."""
+def ended_in(runs: Iterable[str], pages: Iterable[list[JobRun]]) -> Iterator[tuple[str, JobState]]:
+    """Tell which job runs a listing of ended ones, newest first, shows; it is read as far as it is needed, and worth its calls."""
     missing = set(runs)
-    states: dict[str, JobState] = {}
     for page in islice(pages, max(2, len(missing) // _RUNS_PER_PAGE)):
-        states |= {run.id: run.state for run in page if run.id in missing}
-        if len(states) == len(missing):
-            break
-    return states
+        found = [run for run in page if run.id in missing]
+        missing -= {run.id for run in found}
+        yield from ((run.id, run.state) for run in found)
+        if not missing:
+            return
 
 
 def owned_on(shared: Compute, deployment: str, runs: Iterable[tuple[Mapping[str, str], float]]) -> list[Owned]:

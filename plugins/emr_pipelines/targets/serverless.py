@@ -147,24 +147,22 @@ class Serverless:
         del compute  # the ids name their applications
         return {run: self._ask(run) for run in runs}
 
-    def ended(self, compute: Compute, runs: Iterable[str], since: float) -> dict[str, JobState]:
+    def ended(self, compute: Compute, runs: Iterable[str], since: float) -> Iterator[tuple[str, JobState]]:
         """List what has ended on each application that the job runs are on; those of a deleted one are lost."""
         del compute  # the ids name their applications
         wanted: dict[str, list[str]] = {}
         for run in runs:
             wanted.setdefault(run.partition("/")[0], []).append(run)
-        states: dict[str, JobState] = {}
+        created = datetime.fromtimestamp(since - job_runs.ENDED_SLACK, UTC)
         for application, ids in wanted.items():
-            created = datetime.fromtimestamp(since - job_runs.ENDED_SLACK, UTC)
             try:
                 pages = self._listed(application, createdAtAfter=created, states=ENDED_RUNS)
-                states |= job_runs.ended_in(ids, pages)
+                yield from job_runs.ended_in(ids, pages)
             except ClientError as error:
                 if not is_unknown(error):
                     raise
                 lost = JobState(RunState.LOST, f"EMR Serverless knows no application {application}", Fault.SERVICE)
-                states |= dict.fromkeys(ids, lost)
-        return states
+                yield from ((run, lost) for run in ids)
 
     def cancel(self, compute: Compute, run: str) -> None:
         """Cancel a job run; nothing happens when it has ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -45,8 +45,8 @@ class Subject(Protocol):
     def profile(self) -> Profile:
         """Return the profile whose target tells. Raises ``ConfigurationError`` when the environment no longer has it."""
 
-    def look(self, target: Target, waits: Sequence[Wait], now: float) -> dict[str, Answer]:
-        """Ask for all who wait; return the answers that there are, by item."""
+    def look(self, target: Target, waits: Sequence[Wait], now: float) -> Iterator[tuple[str, Answer]]:
+        """Ask for all who wait; yield the answers that there are, each with its item, as they come."""
 
 
 @dataclass(eq=False)
@@ -55,9 +55,14 @@ class Group:
 
     subject: Subject
     due: float
-    waits: dict[int, Wait] = field(default_factory=dict)
+    waits: dict[str, list[Wait]] = field(default_factory=dict)
+    """By item."""
     refusals: int = 0
     failures: int = 0
+
+    def everybody(self) -> list[Wait]:
+        """List those who wait."""
+        return [wait for waits in self.waits.values() for wait in waits]
 
 
 class Board:
@@ -69,19 +74,23 @@ class Board:
 
     def __len__(self) -> int:
         """Count those who wait."""
-        return sum(len(group.waits) for group in self._groups.values())
+        return sum(len(waits) for group in self._groups.values() for waits in group.waits.values())
 
     def add(self, subject: Subject, wait: Wait, now: float, pace: Pace) -> None:
         """Let somebody wait."""
         due = now + look_again_in(now - wait.since, pace, wait.expected) * self._jitter()
         group = self._groups.setdefault(subject.key, Group(subject, due))
         group.due = min(group.due, due)
-        group.waits[id(wait)] = wait
+        group.waits.setdefault(wait.item, []).append(wait)
 
     def remove(self, subject: Subject, wait: Wait) -> None:
         """Let somebody wait no longer; nothing happens when they have their answer."""
-        if group := self._groups.get(subject.key):
-            group.waits.pop(id(wait), None)
+        group = self._groups.get(subject.key)
+        waits = group.waits.get(wait.item, []) if group else []
+        if group and wait in waits:
+            waits.remove(wait)
+            if not waits:
+                del group.waits[wait.item]
             if not group.waits:
                 del self._groups[subject.key]
 
@@ -89,15 +98,18 @@ class Board:
         """Return the group whose look is due first, or was: so each has its turn when there are too many."""
         return min(self._groups.values(), key=lambda group: group.due, default=None)
 
-    def answered(self, group: Group, answers: dict[str, Answer], now: float, pace: Pace) -> list[Wait]:
-        """Take a look's answers; return those who waited for them. The others' next look is due when the first of them wants it."""
-        told = [wait for wait in group.waits.values() if wait.item in answers]
+    def answered(self, group: Group, item: str) -> list[Wait]:
+        """Take an answer of a look; return those who waited for it, and wait no longer."""
+        told = list(group.waits.get(item, ()))
         for wait in told:
             self.remove(group.subject, wait)
-        group.refusals = group.failures = 0
-        pauses = (look_again_in(now - wait.since, pace, wait.expected) for wait in group.waits.values())
-        group.due = now + min(pauses, default=pace.latest) * self._jitter()
         return told
+
+    def looked(self, group: Group, begun: float, pace: Pace) -> None:
+        """Take the end of a look; the next one, counted from when this one began, is due when the first who waits wants it."""
+        group.refusals = group.failures = 0
+        pauses = (look_again_in(begun - wait.since, pace, wait.expected) for wait in group.everybody())
+        group.due = begun + min(pauses, default=pace.latest) * self._jitter()
 
     def failed(self, group: Group, now: float, pace: Pace, *, refused: bool) -> list[Wait]:
         """Take a look that failed; return those who are to be told: all, when it was refused too often. None for a throttle."""
@@ -106,7 +118,7 @@ class Board:
         group.due = now + after_failures(group.failures, pace) * self._jitter()
         if group.refusals < TOLERATED:
             return []
-        told = list(group.waits.values())
+        told = group.everybody()
         for wait in told:
             self.remove(group.subject, wait)
         return told
@@ -119,9 +131,4 @@ class Board:
 
     def waiting_for(self, item: str) -> list[tuple[Subject, Wait]]:
         """Find those who wait for an item, whatever look would tell of it."""
-        return [
-            (group.subject, wait)
-            for group in self._groups.values()
-            for wait in group.waits.values()
-            if wait.item == item
-        ]
+        return [(group.subject, wait) for group in self._groups.values() for wait in group.waits.get(item, ())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -16,11 +16,14 @@ from emr_pipelines.watching.looking import profile_of
 FEW = 3
 """As many job runs as are asked about one by one: no more calls than a listing and what it leaves open."""
 
-_ROUND = 200
-"""Looks within which each job run is asked about by itself."""
+SURE_SECONDS = 3600.0
+"""Seconds after which one of many is asked about by itself, should no listing ever tell of its end."""
 
-_AGAIN_SECONDS = 20.0
-"""Seconds within which one of many is not asked about by itself again."""
+_TURN = 100
+"""One of so many at most is asked about by itself in one look."""
+
+_FAR_SECONDS = 3600.0
+"""Seconds by which one is so much older than the others that a listing shall not go back to it."""
 
 
 class JobRuns:
@@ -34,22 +37,20 @@ class JobRuns:
         """Return the compute's."""
         return profile_of(self.compute)
 
-    def look(self, target: Target, waits: Sequence[Wait], now: float) -> dict[str, Answer]:
-        """Say which have ended: for certain of some, and of the others as far as a listing tells."""
+    def look(self, target: Target, waits: Sequence[Wait], now: float) -> Iterator[tuple[str, Answer]]:
+        """Tell which have ended: for certain of some, and of the others as far as a listing tells."""
         plan = plan_look(waits, target.capabilities.runs_per_call, now)
-        states: dict[str, JobState] = {}
         if plan.asked:
-            states |= target.poll(self.compute, list(dict.fromkeys(wait.item for wait in plan.asked)))
+            yield from _ends(target.poll(self.compute, list(dict.fromkeys(wait.item for wait in plan.asked))).items())
             for wait in plan.asked:
                 wait.asked = now
         if plan.listed:
-            wanted = {wait.item for wait in plan.listed} - states.keys()
-            states |= target.ended(self.compute, wanted, since=min(wait.since for wait in plan.listed))
-        return {
-            run: {"state": state.state.value, "ended": state.ended}
-            for run, state in states.items()
-            if state.state.ended
-        }
+            since = min(wait.since for wait in plan.listed)
+            yield from _ends(target.ended(self.compute, {wait.item for wait in plan.listed}, since))
+
+
+def _ends(states: Iterable[tuple[str, JobState]]) -> Iterator[tuple[str, Answer]]:
+    return ((run, {"state": state.state.value, "ended": state.ended}) for run, state in states if state.state.ended)
 
 
 class LookPlan(NamedTuple):
@@ -62,16 +63,16 @@ class LookPlan(NamedTuple):
 def plan_look(waits: Collection[Wait], runs_per_call: int, now: float) -> LookPlan:
     """Plan a look: few job runs are asked about by themselves, many are listed.
 
-    Of many, the oldest are not listed, since a listing goes back to the oldest that is left to it; and each of the others has its
-    turn to be asked about, should no listing ever tell of its end. Neither happens again within a while.
+    Of many, up to three that are far older than the others are not listed, since a listing goes back to the oldest that is left to
+    it; and those that nobody has asked about for an hour have their turn to be asked about, too.
     """
     oldest = sorted(waits, key=lambda wait: wait.since)
     if len(oldest) <= max(FEW, runs_per_call):
         return LookPlan(oldest, [])
-    turn = runs_per_call * ceil(len(oldest) / _ROUND)
-    rest = oldest[FEW:]
-    certain = oldest[:FEW] + sorted(rest, key=lambda wait: wait.asked)[:turn]
-    return LookPlan([wait for wait in certain if now - wait.asked >= _AGAIN_SECONDS], rest)
+    far = next((far for far in range(FEW, 0, -1) if oldest[far].since - oldest[far - 1].since > _FAR_SECONDS), 0)
+    alone, listed = oldest[:far], oldest[far:]
+    overdue = sorted(listed, key=lambda wait: max(wait.asked, wait.since))[: runs_per_call * ceil(len(listed) / _TURN)]
+    return LookPlan(alone + [wait for wait in overdue if now - max(wait.asked, wait.since) >= SURE_SECONDS], listed)
 
 
 class Computes:
@@ -85,15 +86,15 @@ class Computes:
         """Return that of the compute that was waited for first."""
         return self._profile
 
-    def look(self, target: Target, waits: Sequence[Wait], now: float) -> dict[str, Answer]:
-        """Say which is ready, or has ended."""
+    def look(self, target: Target, waits: Sequence[Wait], now: float) -> Iterator[tuple[str, Answer]]:
+        """Tell which is ready, or has ended."""
         del now
         states = target.states({wait.item: wait.about for wait in waits}.values())
-        return {
-            compute: {"phase": state.phase.value}
+        return (
+            (compute, {"phase": state.phase.value})
             for compute, state in states.items()
             if state.phase is not Phase.STARTING
-        }
+        )
 
 
 class Room:
@@ -108,12 +109,13 @@ class Room:
         """Return it as it is now."""
         return current_environment().profile(self._name)
 
-    def look(self, target: Target, waits: Sequence[Wait], now: float) -> dict[str, Answer]:
+    def look(self, target: Target, waits: Sequence[Wait], now: float) -> Iterator[tuple[str, Answer]]:
         """Count the runs; a profile that has lost its ``max_concurrent`` since has room."""
         del waits, now
         holders = leases_in(target.owned(self._deployment), self._name)
         limit = self.profile().max_concurrent
-        return {self._name: {"room": True}} if limit is None or len(holders) < limit else {}
+        if limit is None or len(holders) < limit:
+            yield self._name, {"room": True}
 
 
 def leases_in(owned: Iterable[Owned], profile: str) -> list[str]:

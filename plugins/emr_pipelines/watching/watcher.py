@@ -43,7 +43,7 @@ class Watcher:
         self.place = place
         self._clients = clients
         self._pace = pace
-        self._board = Board(lambda: random.uniform(0.8, 1.2))  # noqa: S311  # nothing secret
+        self._board = Board(lambda: random.uniform(0.8, 1.0))  # noqa: S311  # nothing secret
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -97,22 +97,25 @@ class Watcher:
 
     def _look(self, group: Group) -> None:
         with self._changed:
-            waits = list(group.waits.values())
+            waits = group.everybody()
             metrics.waiting(self.place.target, self.place.region, len(self._board))
-        if not waits:
-            return
+        begun = time.time()
         try:
             target = target_for(group.subject.profile(), self._clients())
-            answers = group.subject.look(target, waits, time.time())
+            for item, answer in group.subject.look(target, waits, begun):
+                self._tell(group, item, answer)
         except Exception as error:  # noqa: BLE001  # whatever it is, the jobs run on and others wait for theirs
             self._failed(group, error)
             return
         with self._changed:
-            told = self._board.answered(group, answers, time.time(), self._pace())
+            self._board.looked(group, begun, self._pace())
+
+    def _tell(self, group: Group, item: str, answer: Answer) -> None:
+        with self._changed:
+            told = self._board.answered(group, item)
+        if told and (ended := answer.get("ended")):
+            metrics.noticed(self.place.target, ended)
         for wait in told:
-            answer = answers[wait.item]
-            if ended := answer.get("ended"):
-                metrics.noticed(self.place.target, ended)
             wait.tell(answer)
 
     def _failed(self, group: Group, error: Exception) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,8 +39,9 @@ def test_one_look_answers_all_who_wait_and_wakes_only_those_it_concerns():
     one, two, three = wait("one"), wait("two"), wait("one")
     for each in (one, two, three):
         some.add(subject, each, 0.0, IN_TRIGGERER)
-    assert some.answered(some.next(), {"one": {"state": "succeeded"}, "four": {}}, 10.0, IN_TRIGGERER) == [one, three]
-    assert list(some.next().waits.values()) == [two]
+    group = some.next()
+    assert [some.answered(group, item) for item in ("one", "four", "one")] == [[one, three], [], []]
+    assert group.everybody() == [two]
 
 
 def test_a_group_is_looked_at_again_when_the_first_of_it_wants_it():
@@ -46,14 +49,22 @@ def test_a_group_is_looked_at_again_when_the_first_of_it_wants_it():
     some.add(subject, wait("old", since=0.0), 1000.0, IN_TRIGGERER)
     some.add(subject, wait("about to end", since=960.0, expected=60.0), 1000.0, IN_TRIGGERER)
     group = some.next()
-    some.answered(group, {}, 1000.0, IN_TRIGGERER)
+    some.looked(group, 1000.0, IN_TRIGGERER)
     assert group.due == 1005.0
+
+
+def test_a_look_that_takes_long_does_not_put_off_the_next():
+    some = board()
+    some.add(Subject("a"), wait("old", since=-5000.0), 0.0, IN_TRIGGERER)
+    group = some.next()
+    some.looked(group, 100.0, IN_TRIGGERER)  # it began then, and ended only now
+    assert group.due == 130.0
 
 
 def test_nobody_is_left_where_all_were_told():
     some = board()
     some.add(Subject("a"), wait("one"), 0.0, IN_TRIGGERER)
-    some.answered(some.next(), {"one": {}}, 1.0, IN_TRIGGERER)
+    some.answered(some.next(), "one")
     assert (some.next(), len(some)) == (None, 0)
 
 
@@ -63,6 +74,17 @@ def test_a_wait_that_is_given_up_is_forgotten_and_twice_does_no_harm():
     some.remove(subject, one)
     some.remove(subject, one)
     assert some.next() is None
+
+
+def test_who_begins_to_wait_during_a_look_waits_for_the_next():
+    some, subject = board(), Subject("a")
+    some.add(subject, wait("one"), 0.0, IN_TRIGGERER)
+    during = some.next()
+    some.answered(during, "one")
+    late = wait("two", since=9.0)
+    some.add(subject, late, 10.0, IN_TRIGGERER)
+    some.looked(during, 5.0, IN_TRIGGERER)
+    assert (some.next().everybody(), some.next().due) == ([late], 12.0)
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=40))
@@ -76,7 +98,7 @@ def test_where_there_are_too_many_groups_each_has_its_turn(turns):
         group = some.next()
         seen.append(group.subject.key)
         now = max(now, group.due) + took
-        some.answered(group, {}, now, Pace(1.0, 1.0))
+        some.looked(group, now, Pace(1.0, 1.0))
     assert all(len(set(seen[start : start + 5])) == len(seen[start : start + 5]) for start in range(0, len(seen), 5))
 
 
@@ -93,7 +115,7 @@ def test_refusals_in_a_row_are_told_and_a_look_between_them_starts_the_count_aga
     some.add(Subject("a"), one, 0.0, IN_TRIGGERER)
     for _ in range(TOLERATED - 1):
         assert some.failed(some.next(), 1.0, IN_TRIGGERER, refused=True) == []
-    some.answered(some.next(), {}, 2.0, IN_TRIGGERER)
+    some.looked(some.next(), 2.0, IN_TRIGGERER)
     told = [some.failed(some.next(), 3.0, IN_TRIGGERER, refused=True) for _ in range(TOLERATED)]
     assert told == [[]] * (TOLERATED - 1) + [[one]]
     assert len(some) == 0
@@ -107,27 +129,36 @@ def test_few_are_asked_about_one_by_one_at_every_look():
     assert plan_look(steps, 10, 100.0) == (steps, [])
 
 
+def ages(*hours, now=100_000.0):
+    return [wait(str(number), since=now - 3600 * hour) for number, hour in enumerate(hours)]
+
+
+def test_many_are_listed_and_nobody_is_asked_about():
+    some = ages(*[0.5] * 300)
+    assert plan_look(some, 1, 100_000.0) == ([], some)
+
+
+def test_those_far_older_than_the_others_are_asked_about_so_that_the_listing_is_short():
+    some = ages(50, 48, *[0.5] * 20)
+    assert plan_look(some, 1, 100_000.0) == (some[:2], some[2:])
+
+
+def test_a_listing_goes_back_to_those_who_are_old_together():
+    some = ages(*[50 - hour / 2 for hour in range(20)])
+    assert plan_look(some, 1, 100_000.0).listed == some
+
+
 @pytest.mark.parametrize("runs_per_call", [1, 10])
-@pytest.mark.parametrize("count", [11, 200, 201, 203, 204, 1000])
-def test_of_many_the_oldest_are_asked_about_and_each_of_the_others_within_two_hundred_looks(count, runs_per_call):
-    some = [wait(str(number), since=float(number)) for number in range(count)]
-    asked = set()
-    for look in range(1, 202):
-        plan = plan_look(some, runs_per_call, look * 30.0)
-        assert len(plan.asked) <= FEW + runs_per_call * (count // 200 + 1)
-        assert set(some[:FEW]) <= set(plan.asked)
-        assert plan.listed == some[FEW:]
+@pytest.mark.parametrize("count", [11, 99, 100, 101, 1000])
+def test_each_of_many_is_asked_about_by_itself_every_hour_or_so_and_few_at_a_time(count, runs_per_call):
+    some = [wait(str(number)) for number in range(count)]
+    times = {one.item: [] for one in some}
+    for now in range(0, 4 * 3600, 30):
+        plan = plan_look(some, runs_per_call, float(now))
+        assert len(plan.asked) <= runs_per_call * (count // 100 + 1)
+        assert plan.listed == some
         for one in plan.asked:
-            one.asked = look * 30.0
-            asked.add(one.item)
-    assert len(asked) == count
-
-
-def test_looks_close_together_ask_about_nobody_twice():
-    some = [wait(str(number), since=float(number)) for number in range(300)]
-    plans = [plan_look(some, 1, 1000.0)]
-    for one in plans[0].asked:
-        one.asked = 1000.0
-    plans.append(plan_look(some, 1, 1002.0))
-    assert {one.item for one in plans[0].asked} & {one.item for one in plans[1].asked} == set()
-    assert plans[1].listed == some[FEW:]
+            one.asked = float(now)
+            times[one.item].append(now)
+    assert all(3600 <= first <= 2 * 3600 for first, *_ in times.values())
+    assert all(3600 <= later - earlier <= 2 * 3600 for asked in times.values() for earlier, later in pairwise(asked))

@@ -44,7 +44,7 @@ class Service:
             self.seen.notify_all()
         if self.trouble:
             raise self.trouble.pop(0)
-        return {wait.item: self.answers[wait.item] for wait in waits if wait.item in self.answers}
+        return [(wait.item, self.answers[wait.item]) for wait in waits if wait.item in self.answers]
 
     def await_looks(self, count):
         with self.seen:
