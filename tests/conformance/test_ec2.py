@@ -129,6 +129,14 @@ class TestEc2(RunOwnedCases):
             target.submit(compute, endless, {}, key(lease))
         assert [run.id for run in target.active(compute, lease)] == [target.find(compute, key(lease)).id]
 
+    def test_a_step_that_was_added_and_could_not_be_listed_is_found_by_a_retry(self, endpoint, lease, compute, endless):
+        target = target_for(PROFILE, replace(endpoint, attempts=1).clients)
+        endpoint.arm(fault="throttle", operation="ListSteps")
+        with pytest.raises(ComputeError, match=rf"cluster {compute.id} may have got the step\. A retry finds it"):
+            target.submit(compute, endless, {}, key(lease))
+        (added,) = target.active(compute, lease)
+        assert target.find(compute, key(lease)).id == added.id
+
     def test_a_step_to_a_service_that_cannot_be_reached_is_refused_in_words(self, lease, compute, endless, monkeypatch):
         monkeypatch.setattr(once, "_GIVE_UP", 0.0)
         nowhere = LocalService("http://127.0.0.1:9", "elasticmapreduce", OPERATIONS, attempts=1)

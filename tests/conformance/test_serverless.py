@@ -140,6 +140,17 @@ class TestServerless(Scripted, RunOwnedCases):
         with pytest.raises(JobCapacityError, match=r"queued job runs is reached .ServiceQuotaExceededException."):
             refusing.submit(compute, endless, code, key(lease))
 
+    def test_an_application_that_cannot_be_asked_gets_no_job_run_and_the_reason_says_so(
+        self, compute, url, lease, code, endless
+    ):
+        service = LocalService(url, "emr-serverless", {}, attempts=1)
+        service.arm(fault="throttle", operation="GetApplication")
+        with pytest.raises(
+            ComputeError, match=r"could not be asked whether it takes job runs\. This job run was not started"
+        ):
+            target_for(PROFILE, service.clients).submit(compute, endless, code, key(lease))
+        assert target_for(PROFILE, service.clients).active(compute, lease) == []
+
     def test_an_application_stopped_by_hand_has_ended_by_a_person(self, target, compute, lease, client, submit, quick):
         client.stop_application(applicationId=compute.id)
         state = until(lambda: target.state(compute), lambda state: state.phase is Phase.ENDED)

@@ -61,7 +61,7 @@ def trigger_for(service, run, **arguments):
     parts = {"spark": service.id} if isinstance(service, Serverless) else {}
     compute = Compute(target, target, service.id, "", parts=parts)
     name = f"{service.id}/{run}" if isinstance(service, Serverless) else run
-    return JobRunTrigger(compute.to_json(), name, None, **arguments)
+    return JobRunTrigger(compute.to_json(), name, None, **{"since": service.endpoint.clock.now(), **arguments})
 
 
 def rebuilt(trigger):
@@ -225,5 +225,5 @@ def test_of_two_triggerers_that_share_a_queue_each_hears_of_what_it_waits_for(se
 
     eventually(all_heard, set(), every=0)
     assert all(
-        listener.trusts("ec2") is False for listener in listeners
+        listener.trusts("ec2", "us-east-1") is False for listener in listeners
     )  # these have not begun to listen by themselves

@@ -158,12 +158,11 @@ class Ec2:
 
         try:
             added = send_once(send, find)
+            named = self._steps_named(compute, key)
         except REFUSALS as error:
             raise self._refusal(compute, error) from error
         # The listing may lag behind the answer.
-        kept, *twins = self._steps_named(compute, key) or [
-            JobRun(added, key.name, JobState(RunState.PENDING, "PENDING"))
-        ]
+        kept, *twins = named or [JobRun(added, key.name, JobState(RunState.PENDING, "PENDING"))]
         for twin in twins:
             if not twin.state.state.ended:
                 self.cancel(compute, twin.id)

@@ -109,7 +109,11 @@ class Serverless:
         """Start a job run with the key as its client token. Raises ``JobCapacityError`` too, when the application takes no more now."""
         application = self._part_for(compute, job)
         # With auto_start on, a stopped application would start again and outlive its release.
-        state = self._applications.state(application)
+        try:
+            state = self._applications.state(application)
+        except REFUSALS as error:
+            what = f"application {application} could not be asked whether it takes job runs"
+            raise job_refused(error, what, "This job run was not started.") from error
         if state.phase is Phase.ENDED:
             raise ComputeReleasedError(
                 f"{compute.id} takes no more jobs: {state.reason}. This job run was not started. "
