@@ -42,6 +42,10 @@ class Subject(Protocol):
     def key(self) -> Hashable:
         """Those who wait for subjects of the same key wait for the same look."""
 
+    @property
+    def announced(self) -> bool:
+        """Whether events tell of it, too, so that looks may be rare where events come."""
+
     def profile(self) -> Profile:
         """Return the profile whose target tells. Raises ``ConfigurationError`` when the environment no longer has it."""
 

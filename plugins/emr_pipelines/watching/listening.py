@@ -96,8 +96,12 @@ def listen(hearers: Callable[[str], Sequence[Hearer]]) -> None:
 
 def _listen_with(settings: Watching, listener: Listener) -> None:
     # Not before, since Airflow is asked for the connection, and not in the triggerer's own thread.
-    region = region_in(settings.events_queue or "")
-    listener.listen(clients_for(settings.events_connection, region).repeating("sqs"))
+    try:
+        sqs = clients_for(settings.events_connection, region_in(settings.events_queue or "")).repeating("sqs")
+    except Exception:  # noqa: BLE001  # whatever it is, the looks go on
+        _log.exception("There is no client for the queue of events; ends of job runs are noticed by polling alone")
+        return
+    listener.listen(sqs)
 
 
 def region_in(url: str) -> str:

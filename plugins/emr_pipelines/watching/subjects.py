@@ -29,6 +29,8 @@ _FAR_SECONDS = 3600.0
 class JobRuns:
     """The job runs on one compute."""
 
+    announced = True
+
     def __init__(self, compute: Compute) -> None:
         self.compute = compute
         self.key = ("job runs", compute.target, compute.id)
@@ -78,6 +80,8 @@ def plan_look(waits: Collection[Wait], runs_per_call: int, now: float) -> LookPl
 class Computes:
     """Compute of one target that starts."""
 
+    announced = False
+
     def __init__(self, compute: Compute) -> None:
         self._profile = profile_of(compute)
         self.key = ("compute", self._profile.target)
@@ -99,6 +103,8 @@ class Computes:
 
 class Room:
     """Whether fewer runs of a deployment hold compute of a profile than its ``max_concurrent``."""
+
+    announced = False
 
     def __init__(self, profile: str, deployment: str) -> None:
         self._name = profile

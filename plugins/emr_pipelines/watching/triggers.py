@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -50,7 +52,7 @@ class _Waiting(BaseTrigger):
                 answer.set_result(told)
 
         subject, wait = self.question()
-        wait.tell = lambda told: loop.call_soon_threadsafe(take, told)
+        wait.tell = partial(_from_any_thread, loop, take)
         watcher = watcher_for(subject.profile())
         watcher.add(subject, wait)
         try:
@@ -58,6 +60,11 @@ class _Waiting(BaseTrigger):
                 return await answer
         finally:
             watcher.remove(subject, wait)
+
+
+def _from_any_thread(loop: asyncio.AbstractEventLoop, take: Callable[[Answer], None], told: Answer) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+        loop.call_soon_threadsafe(take, told)
 
 
 class ComputeTrigger(_Waiting):

@@ -21,7 +21,7 @@ from emr_pipelines.watching import listening, metrics
 from emr_pipelines.watching.board import Answer, Board, Group, Subject, Wait
 from emr_pipelines.watching.budget import Budget
 from emr_pipelines.watching.calls import paced_clients
-from emr_pipelines.watching.pace import Pace
+from emr_pipelines.watching.pace import IN_TRIGGERER, Pace
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
 
 class Watcher:
-    """Looks in one place for all who wait for something there. ``pace`` says how often, from now on."""
+    """Looks in one place for all who wait for something there; ``pace`` says how often at what events tell of, too."""
 
     def __init__(self, place: Place, clients: Callable[[], Clients], pace: Callable[[], Pace]) -> None:
         self.place = place
@@ -50,7 +50,7 @@ class Watcher:
     def add(self, subject: Subject, wait: Wait) -> None:
         """Let somebody wait."""
         with self._changed:
-            self._board.add(subject, wait, time.time(), self._pace())
+            self._board.add(subject, wait, time.time(), self._pace_of(subject))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=f"watcher of {self.place.target}", daemon=True)
                 self._thread.start()
@@ -93,14 +93,15 @@ class Watcher:
                 came = self._changed.wait(pause)
                 if not came and group is None and self._board.next() is None:
                     self._thread = None
+                    metrics.waiting(self.place.target, self.place.region, 0)
                     return None
 
     def _look(self, group: Group) -> None:
-        with self._changed:
-            waits = group.everybody()
-            metrics.waiting(self.place.target, self.place.region, len(self._board))
         begun = time.time()
+        with self._changed:
+            waits, count = group.everybody(), len(self._board)
         try:
+            metrics.waiting(self.place.target, self.place.region, count)
             target = target_for(group.subject.profile(), self._clients())
             for item, answer in group.subject.look(target, waits, begun):
                 self._tell(group, item, answer)
@@ -108,7 +109,10 @@ class Watcher:
             self._failed(group, error)
             return
         with self._changed:
-            self._board.looked(group, begun, self._pace())
+            self._board.looked(group, begun, self._pace_of(group.subject))
+
+    def _pace_of(self, subject: Subject) -> Pace:
+        return self._pace() if subject.announced else IN_TRIGGERER
 
     def _tell(self, group: Group, item: str, answer: Answer) -> None:
         with self._changed:
@@ -122,7 +126,8 @@ class Watcher:
         metrics.look_failed(self.place.target, self.place.region)
         _log.warning("Looking at %s failed, will look again: %s", group.subject.key, error)
         with self._changed:
-            told = self._board.failed(group, time.time(), self._pace(), refused=effect_of(error) is Effect.NONE)
+            refused = effect_of(error) is Effect.NONE
+            told = self._board.failed(group, time.time(), self._pace_of(group.subject), refused=refused)
         for wait in told:
             wait.tell({"error": f"{type(error).__name__}: {error}"})
 

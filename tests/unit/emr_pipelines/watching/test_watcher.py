@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +16,7 @@ from emr_pipelines.targets import REGISTRY
 from emr_pipelines.watching import watcher as module
 from emr_pipelines.watching.board import TOLERATED, Wait
 from emr_pipelines.watching.pace import Pace
+from emr_pipelines.watching.triggers import _from_any_thread
 from emr_pipelines.watching.watcher import Place, Watcher
 
 FAST = Pace(soonest=0.001, latest=0.002)
@@ -28,6 +31,7 @@ class Service:
     """What there is to see; ``trouble`` is raised by the next looks, one each."""
 
     key = "everything"
+    announced = True
 
     def __init__(self):
         self.answers = {}
@@ -156,6 +160,25 @@ def test_an_event_of_a_cluster_makes_its_look_due(watcher):
     assert not slow.look_now("another")
     assert slow.look_now("everything")
     assert told.wait() == [{"state": "lost"}]
+
+
+def test_what_no_event_tells_of_is_looked_at_as_often_as_ever(monkeypatch, watcher):
+    monkeypatch.setattr(module, "IN_TRIGGERER", FAST)
+    slow = Watcher(watcher.place, lambda: None, lambda: Pace(soonest=60.0, latest=60.0))
+    service = Service()
+    service.announced = False
+    service.answers["one"] = {"phase": "ready"}
+    told, _ = ask(slow, service, "one")
+    assert told.wait() == [{"phase": "ready"}]
+
+
+def test_who_cannot_be_told_any_more_does_not_keep_the_others_from_their_answers(watcher):
+    service = Service()
+    service.answers = {"one": {}, "two": {}}
+    loop = asyncio.new_event_loop()
+    loop.close()
+    watcher.add(service, Wait("one", time.time(), tell=partial(_from_any_thread, loop, print)))
+    assert ask(watcher, service, "two")[0].wait() == [{}]
 
 
 def test_the_thread_ends_when_nobody_waits_and_comes_back_when_somebody_does(watcher):
