@@ -12,7 +12,7 @@ from emr_pipelines.errors import ComputeError, ComputeUnavailableError
 from emr_pipelines.targets import ec2, once, target_for
 from emr_pipelines.targets.base import Compute
 from emr_pipelines.targets.states import Phase
-from tests.conformance.cases import ENGINES, RunOwnedCases, key, settled
+from tests.conformance.cases import ENGINES, RunOwnedCases, another_run, key, settled
 from tests.conformance.endpoints import ENVIRONMENT, LocalService, make_buckets
 from tests.support.endpoint import running_endpoint
 
@@ -128,6 +128,20 @@ class TestEc2(RunOwnedCases):
         with pytest.raises(ComputeError, match=rf"cluster {compute.id} may have got the step\. A retry finds it"):
             target.submit(compute, endless, {}, key(lease))
         assert [run.id for run in target.active(compute, lease)] == [target.find(compute, key(lease)).id]
+
+    def test_clusters_that_start_are_told_of_by_one_listing_and_one_that_ended_by_its_own_answer(
+        self, target, lease, compute, service, unknown
+    ):
+        other = target.acquire(another_run(lease), ENGINES)
+        service.calls.clear()
+        states = target.states([compute, other, unknown])
+        assert service.calls == ["ListClusters", "DescribeCluster"]
+        assert {id_: state.phase for id_, state in states.items()} == {
+            compute.id: target.state(compute).phase,
+            other.id: target.state(other).phase,
+            unknown.id: Phase.ENDED,
+        }
+        target.release(other)
 
     def test_a_step_that_was_added_and_could_not_be_listed_is_found_by_a_retry(self, endpoint, lease, compute, endless):
         target = target_for(PROFILE, replace(endpoint, attempts=1).clients)
