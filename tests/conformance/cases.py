@@ -245,7 +245,7 @@ class TargetCases:
         assert seen[alive].state is RunState.CANCELLED
 
     def test_several_are_polled_for_certain(self, target, compute, submit, quick, unknown_run):
-        runs = [submit(quick, nonce=str(number)).id for number in range(3)]
+        runs = [submit(quick, nonce=str(number)).id for number in range(12)]
         states = until(
             lambda: target.poll(compute, [*runs, unknown_run]),
             lambda seen: all(state.state.ended for state in seen.values()),
