@@ -6,7 +6,8 @@ Each case is one triggerer process with room for all its triggers, and a scripte
 application with all job runs on EMR Serverless, a hundred steps to a cluster on EMR on EC2. Both look at a long job run every 30
 seconds (ours: at most). When all have begun to wait comes a window of a minute, in which a tenth of the job runs ends; calls,
 refusals, processor time and memory are those of the window, notice delays reach from a run's end at the endpoint to its trigger's
-event. Up to a thousand jobs all cases are measured at the same time. `--plot` writes the table and the plot into docs/.
+event. Ours are measured with a queue of events and without, all cases at the same time; the provider's cases after them. `--plot`
+writes the table and the plot into docs/.
 """
 
 from __future__ import annotations
@@ -20,24 +21,25 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.watch.reporting import last_line, table, write_page
+from benchmarks.watch.reporting import circumstances, in_order, last_line, table, write_page
 from benchmarks.watch.rounds import LARGEST, SIZES, Case, Result, cases_of, measure_together
 from tests.chaos.contestants import make_peer_venv
 
 
-def machine() -> str:
-    """Say where, when and beside what this was measured."""
+def machine(load: float) -> str:
+    """Say where, when and beside what this was measured; `load` is that of the minute before."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = os.cpu_count() or 1
     return (
-        f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GiB, Python {platform.python_version()}, "
-        f"load {os.getloadavg()[2]:.1f}, {datetime.now(UTC):%d %B %Y}"
+        f"{cores} cores ({platform.machine()}), {memory:.0f} GiB, Python {platform.python_version()}, "
+        f"{datetime.now(UTC):%d %B %Y}, {circumstances(load, cores)}"
     )
 
 
 def measure_all(rounds: Sequence[Sequence[Case]]) -> list[Result]:
     """Measure one round after the other."""
     with tempfile.TemporaryDirectory() as folder:
-        return [result for cases in rounds for result in measure_together(cases, Path(folder))]
+        return in_order(result for cases in rounds for result in measure_together(cases, Path(folder)))
 
 
 def main() -> None:
@@ -56,10 +58,11 @@ def main() -> None:
             f"There is nothing to measure: give --sizes up to {max(SIZES)} and --services of {', '.join(LARGEST)}."
         )
     make_peer_venv()
+    measured_on = machine(os.getloadavg()[0])
     results = measure_all(rounds)
     if asked.plot:
-        write_page(results, machine())
-    print(machine())
+        write_page(results, measured_on)
+    print(measured_on)
     print(table(results))
     print(last_line(results))
 

@@ -3,8 +3,8 @@
     python -m benchmarks.watch.endpoint '{"service": "serverless", "jobs": 1000, "window": 60}'
 
 Its first line is its address. `POST /_bench/begin` with a time in seconds since 1970 says when the plan's window begins, `GET
-/_bench/counts` tells how often each operation was called and refused, and how many job runs were asked for by themselves. It ends
-with its standard input.
+/_bench/counts` tells how often each operation was called and refused, and how many job runs were asked for by themselves. It
+plays the queue of the plan's events, too, whose address is that of the endpoint with any path. It ends with its standard input.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from typing import Any
 
 from aiohttp import web
 
+from benchmarks.watch.announcing import announcements, event
 from benchmarks.watch.answers import UnknownError, of_ec2, of_serverless
 from benchmarks.watch.plan import Plan
+from benchmarks.watch.sqs import MOST, Queue
 from local_emr.faults.buckets import RateLimiter
 
 REGION = "us-east-1"
@@ -35,6 +37,7 @@ class Endpoint:
         self._plan = plan
         self._limiter = RateLimiter("emr-serverless" if plan.service == "serverless" else "elasticmapreduce", None)
         self._began = 0.0
+        self._queue = Queue()
         self._calls: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
         self._asked_for: set[str] = set()
@@ -53,6 +56,9 @@ class Endpoint:
 
     async def _begin(self, request: web.Request) -> web.Response:
         self._began = float(await request.text())
+        self._queue = Queue()
+        for one in announcements(self._plan):
+            self._queue.send(event(self._plan, one.run, REGION, self._began), self._began + one.at)
         return web.Response()
 
     async def _counts(self, _: web.Request) -> web.Response:
@@ -68,10 +74,29 @@ class Endpoint:
         return handle
 
     async def _json(self, request: web.Request) -> web.Response:
-        operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        service, _, operation = request.headers.get("X-Amz-Target", "").rpartition(".")
         asked = json.loads(await request.read())
+        if service == "AmazonSQS":
+            return await self._sqs(operation, asked)
         self._asked_for.update([asked["StepId"]] if "StepId" in asked else ())
         return self._answer(operation, lambda now: of_ec2(self._plan, self._began, now)[operation](asked))
+
+    async def _sqs(self, operation: str, asked: dict[str, Any]) -> web.Response:
+        self._calls[operation] += 1
+        match operation:
+            case "ReceiveMessage":
+                until = time.time() + asked.get("WaitTimeSeconds", 0)
+                while not (messages := self._queue.receive(now := time.time(), asked.get("MaxNumberOfMessages", MOST))):
+                    wake = min(until, self._queue.next_at() or until)
+                    if now >= until:
+                        break
+                    await asyncio.sleep(max(0.0, wake - now))
+                return web.json_response({"Messages": messages} if messages else {})
+            case "DeleteMessageBatch":
+                return web.json_response(self._queue.delete(asked["Entries"]))
+            case "ChangeMessageVisibilityBatch":
+                return web.json_response(self._queue.change_visibility(asked["Entries"], time.time()))
+        return _refusal("InvalidAction", f"{operation} is not served", 400)
 
     def _answer(self, operation: str, ask: Callable[[float], dict[str, Any]]) -> web.Response:
         self._calls[operation] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.watch.plan import Plan, Run
@@ -20,38 +21,43 @@ class Heard(NamedTuple):
     said: Mapping[str, Any]
 
 
-def judged(plan: Plan, began: float, heard: Iterable[Heard], now: float) -> dict[str, Any]:
+def judged(
+    plan: Plan, began: float, heard: Iterable[Heard], now: float, lost: AbstractSet[str] = frozenset()
+) -> dict[str, Any]:
     """Return the notice `delays` in seconds, how many ends were `unnoticed`, the `failed` waits and what they said first.
 
-    An end that nobody noticed until `now` counts with the delay that it has by then.
+    An end that nobody noticed until `now` counts with the delay that it has by then. The ends of the job runs whose event was `lost`
+    are told apart, as `lost_delays` and `lost_unnoticed`.
     """
-    delays: list[float] = []
+    delays: dict[str, float] = {}
     failed: Counter[str] = Counter()
     noticed: set[str] = set()
     for event in heard:
         run = plan.runs[event.run]
         noticed.add(run.id)
         if run.ends is not None and run.has_ended(event.at - began) and is_true(run, event.said):
-            delays.append(event.at - began - run.ends)
+            delays[run.id] = event.at - began - run.ends
         else:
             failed[str(event.said)[:300]] += 1
-    late = [run.ends for run in plan.waited if run.ends is not None and run.id not in noticed]
-    delays += [now - began - ends for ends in late]
+    late = {run.id: now - began - run.ends for run in plan.waited if run.ends is not None and run.id not in noticed}
+    delays |= late
     return {
-        "delays": sorted(delays),
-        "unnoticed": len(late),
+        "delays": sorted(delay for run, delay in delays.items() if run not in lost),
+        "unnoticed": len(late.keys() - lost),
+        "lost_delays": sorted(delay for run, delay in delays.items() if run in lost),
+        "lost_unnoticed": len(late.keys() & lost),
         "failed": failed.total(),
         "reasons": dict(failed.most_common(3)),
     }
 
 
 def is_true(run: Run, said: Mapping[str, Any]) -> bool:
-    """Say whether an event tells how a job run ended: our triggers' `state`, or the provider's `status`.
+    """Say whether an event tells how a job run ended: our triggers' `state`, in our words or the service's, or the provider's `status`.
 
     The provider tells a job run's failure and a failure to wait with the same status; the first has botocore's words in its message.
     """
     if "state" in said:
-        return bool(said["state"] == ("succeeded" if run.succeeds else "failed"))
+        return said["state"] in (("succeeded", "SUCCESS", "COMPLETED") if run.succeeds else ("failed", "FAILED"))
     if run.succeeds:
         return said.get("status") == "success"
     return "terminal failure" in str(said.get("message"))

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from benchmarks.watch.rounds import ROOT, Result
+from benchmarks.watch.rounds import LARGEST, ROOT, Result
 
 PAGE = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "images" / "bench-watch.svg"
@@ -21,9 +21,16 @@ _HEADER = (
     "failed waits",
     "notice delay p50",
     "p99",
+    "of lost events",
     "CPU s per job and hour",
     "KiB per job",
 )
+
+
+def in_order(results: Iterable[Result]) -> list[Result]:
+    """Return results by size, then as services and those who wait on them are listed."""
+    places = [(service, who) for service, sizes in LARGEST.items() for who in sizes]
+    return sorted(results, key=lambda one: (one.case.jobs, places.index((one.case.service, one.case.who))))
 
 
 def table(results: Iterable[Result]) -> str:
@@ -40,7 +47,6 @@ def table(results: Iterable[Result]) -> str:
 
 def _row(result: Result) -> list[str]:
     calls = ", ".join(f"{name} {count:,.0f}" for name, count in result.calls.items() if round(count))
-    late = f" ({result.unnoticed} not noticed)" if result.unnoticed else ""
     return [
         result.case.service,
         f"{result.case.jobs:,}",
@@ -49,10 +55,20 @@ def _row(result: Result) -> list[str]:
         f"{result.refused:,.0f}",
         f"{result.failed:,}",
         f"{result.p50:,.1f} s",
-        f"{result.p99:,.1f} s{late}",
+        f"{result.p99:,.1f} s{_unnoticed(result.unnoticed)}",
+        _lost(result),
         f"{result.cpu:,.2f}",
         f"{result.memory / 1024:,.0f}",
     ]
+
+
+def _unnoticed(count: int) -> str:
+    return f" ({count} not noticed)" if count else ""
+
+
+def _lost(result: Result) -> str:
+    delays = result.lost_delays
+    return f"{len(delays)}, up to {max(delays):,.1f} s{_unnoticed(result.lost_unnoticed)}" if delays else ""
 
 
 def last_line(results: Iterable[Result], jobs: int = 1_000) -> str:
@@ -66,7 +82,7 @@ def last_line(results: Iterable[Result], jobs: int = 1_000) -> str:
 
 
 WIDTH, HEIGHT, MARGIN = 320, 260, 46
-COLOURS = {"ours": "#1f6feb", "provider": "#d1242f"}
+COLOURS = {"ours": "#1f6feb", "ours with events": "#1a7f37", "provider": "#d1242f"}
 _PANELS: tuple[tuple[str, Callable[[Result], float]], ...] = (
     ("API calls a minute", lambda result: result.calls_a_minute),
     ("Notice delay p99, seconds", lambda result: result.p99),
@@ -154,6 +170,13 @@ def between_markers(page: str, text: str) -> str:
             f"The page needs {BEGIN} and {END} once, it has both {count} times: put them where the table goes."
         )
     return replaced
+
+
+def circumstances(load: float, cores: int) -> str:
+    """Say how busy the machine was when it began to measure: `load` is the processes of the minute before that were ready to run."""
+    said = f"load {load:.1f} in the minute before"
+    busy = ". The machine had other work: all delays are longer than they would be, and calls fewer"
+    return said + (busy if load > cores / 2 else "")
 
 
 def write_page(results: Sequence[Result], measured: str) -> None:

@@ -14,27 +14,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import yaml
+
 from benchmarks.watch.judging import difference, percentile
 from benchmarks.watch.plan import Plan, Service
-from benchmarks.watch.triggerer import GRACE, POLLING, SETTLING
+from benchmarks.watch.triggerer import GRACE, POLLING, SETTLING, WITH_EVENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER = ROOT / ".venv-peer" / "bin" / "python"
 
 WINDOW = 2 * POLLING
 WARM_UP = 2 * POLLING
-Who = Literal["ours", "provider"]
+Who = Literal["ours", "ours with events", "provider"]
 
-_SPARE = 240.0
+_SPARE = 120.0
 """Seconds more until a triggerer is taken to hang."""
 
 
 SIZES = (10, 100, 1_000, 10_000)
-TOGETHER = 1_000
-"""Up to so many job runs, all cases fit on the machine at once."""
 LARGEST: dict[Service, dict[Who, int]] = {
-    "serverless": {"ours": 10_000, "provider": 1_000},
-    "ec2": {"ours": 1_000, "provider": 1_000},
+    "serverless": {"ours": 10_000, "ours with events": 10_000, "provider": 1_000},
+    "ec2": {"ours": 1_000, "ours with events": 1_000, "provider": 1_000},
 }
 """More is left out: a thousand of the provider's triggers take more than a GiB, and of EMR on EC2 more than it allows."""
 
@@ -46,6 +46,11 @@ class Case:
     who: Who
     service: Service
     jobs: int
+
+    @property
+    def name(self) -> str:
+        """What its folder is called."""
+        return f"{self.who}-{self.service}-{self.jobs}".replace(" ", "-")
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,9 @@ class Result:
     memory: float
     """Bytes of resident memory for each job run."""
     reasons: dict[str, int]
+    lost_delays: tuple[float, ...] = ()
+    """Of the ends whose event was lost; the other delays are without them."""
+    lost_unnoticed: int = 0
 
     @property
     def calls_a_minute(self) -> float:
@@ -72,7 +80,7 @@ class Result:
 
 
 def cases_of(sizes: Iterable[int], services: Iterable[str]) -> list[list[Case]]:
-    """Return the cases by rounds: those of a round are measured at the same time."""
+    """Return the cases by rounds: those of a round are measured at the same time, and the provider's alone, for they take both cores."""
     cases = [
         Case(who, service, size)
         for size in sorted(sizes)
@@ -80,9 +88,8 @@ def cases_of(sizes: Iterable[int], services: Iterable[str]) -> list[list[Case]]:
         for who in get_args(Who)
         if service in services and 0 < size <= LARGEST[service][who]
     ]
-    small = [case for case in cases if case.jobs <= TOGETHER]
-    large = sorted({case.jobs for case in cases if case.jobs > TOGETHER})
-    return [group for group in (small, *([case for case in cases if case.jobs == size] for size in large)) if group]
+    ours, providers = ([case for case in cases if (case.who == "provider") is so] for so in (False, True))
+    return [group for group in (ours, providers) if group]
 
 
 def measure(case: Case, folder: Path) -> Result:
@@ -90,6 +97,7 @@ def measure(case: Case, folder: Path) -> Result:
     plan = asdict(Plan(case.service, case.jobs, WINDOW))
     python = str(PEER) if case.who == "provider" else sys.executable
     (folder / "airflow").mkdir(parents=True)
+    (folder / "include" / "compute").mkdir(parents=True)
     patience = WARM_UP + SETTLING + WINDOW + GRACE + _SPARE
     with _endpoint(plan, folder / "endpoint.log") as url:
         asked = {"who": case.who, "url": url, "warm_up": WARM_UP, "plan": plan}
@@ -97,7 +105,7 @@ def measure(case: Case, folder: Path) -> Result:
             ran = subprocess.run(
                 [python, "-m", "benchmarks.watch.triggerer", json.dumps(asked)],
                 cwd=ROOT,
-                env=_environment(case.who, folder / "airflow"),
+                env=_environment(case.who, folder, url),
                 capture_output=True,
                 text=True,
                 check=False,
@@ -151,6 +159,8 @@ def result(case: Case, told: dict[str, Any]) -> Result:
         cpu=told["cpu"] / case.jobs / told["seconds"] * 3600,
         memory=told["memory"] / case.jobs,
         reasons=told["reasons"],
+        lost_delays=tuple(told["lost_delays"]),
+        lost_unnoticed=told["lost_unnoticed"],
     )
 
 
@@ -158,19 +168,23 @@ def measure_together(cases: Iterable[Case], folder: Path) -> list[Result]:
     """Measure cases at the same time, each with an endpoint of its own."""
     cases = list(cases)
     with ThreadPoolExecutor(len(cases)) as together:
-        folders = [folder / f"{case.who}-{case.service}-{case.jobs}" for case in cases]
+        folders = [folder / case.name for case in cases]
         return list(together.map(measure, cases, folders))
 
 
-def _environment(who: Who, home: Path) -> dict[str, str]:
+def _environment(who: Who, folder: Path, url: str) -> dict[str, str]:
+    profiles = yaml.safe_load((ROOT / "include" / "compute" / "local.yaml").read_text())
+    if who == WITH_EVENTS:
+        profiles["watching"] = {"events_queue": f"{url}/123456789012/ends"}
+    (folder / "include" / "compute" / "local.yaml").write_text(yaml.safe_dump(profiles))
     return {
         **os.environ,
-        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_HOME": str(folder / "airflow"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",
         "AWS_DEFAULT_REGION": "us-east-1",
         "EMR_PIPELINES_ENVIRONMENT": "local",
-        "EMR_PIPELINES_INCLUDE": str(ROOT / "include"),
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}" if who == "ours" else str(ROOT),
+        "EMR_PIPELINES_INCLUDE": str(folder / "include"),
+        "PYTHONPATH": str(ROOT) if who == "provider" else f"{ROOT}:{ROOT / 'plugins'}",
     }

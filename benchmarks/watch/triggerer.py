@@ -20,6 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from benchmarks.watch.announcing import lost
 from benchmarks.watch.judging import Heard, judged
 from benchmarks.watch.plan import Plan, Run
 
@@ -27,7 +28,7 @@ POLLING = 30.0
 """Seconds between two looks at a long job run: ours at most, the provider's always."""
 GRACE = 3 * POLLING
 """Seconds after the window in which its ends may still be noticed."""
-SETTLING = 600.0
+SETTLING = 210.0
 """Seconds more that the provider's triggers are given until each has asked once: every one of them makes a client first."""
 _PUT_OFF = POLLING
 _PAGE_BYTES = resource.getpagesize()
@@ -60,7 +61,8 @@ def _provider(plan: Plan, _: float) -> Callable[[Run], Any]:
     return trigger
 
 
-CONTESTANTS = {"ours": _ours, "provider": _provider}
+WITH_EVENTS = "ours with events"
+CONTESTANTS = {"ours": _ours, WITH_EVENTS: _ours, "provider": _provider}
 
 
 class Triggerer:
@@ -97,7 +99,8 @@ class Triggerer:
         }
         ending = [task for run, task in zip(self._plan.waited, tasks, strict=True) if run.ends is not None]
         await asyncio.wait(ending, timeout=GRACE)
-        return {**figures, **judged(self._plan, began, self._heard, time.time())}
+        unannounced = lost(self._plan) if self._who == WITH_EVENTS else frozenset()
+        return {**figures, **judged(self._plan, began, self._heard, time.time(), unannounced)}
 
     async def _settled(self, began: float) -> float:
         """Wait until the window begins, and put that off while the provider's triggers are still starting; return when it began."""

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.watch.judging import Heard, difference, is_true, judged, percentile
 from benchmarks.watch.plan import STEPS_PER_CLUSTER, Plan, Run
-from benchmarks.watch.reporting import BEGIN, END, between_markers, last_line, plot, table
+from benchmarks.watch.reporting import BEGIN, END, between_markers, circumstances, in_order, last_line, plot, table
 from benchmarks.watch.rounds import Case, Result, cases_of, too_slow
 
 SUCCESS = {"status": "success", "job_details": {}}
@@ -61,6 +61,9 @@ def test_no_cluster_has_more_steps_than_it_is_said_to_have():
     [
         (True, {"state": "succeeded"}, True),
         (True, {"state": "lost"}, False),
+        (True, {"state": "SUCCESS"}, True),
+        (True, {"state": "FAILED"}, False),
+        (False, {"state": "COMPLETED"}, False),
         (False, {"state": "failed"}, True),
         (True, SUCCESS, True),
         (False, SUCCESS, False),
@@ -89,6 +92,18 @@ def test_delays_are_from_the_end_and_what_nobody_noticed_counts_as_it_stands():
     verdict = judged(plan, 1_000.0, heard, 1_000.0 + ends[-1].ends + 90)
     assert pytest.approx(verdict["delays"]) == [2, 2, 2, 2, 90]
     assert (verdict["unnoticed"], verdict["failed"]) == (1, 0)
+
+
+def test_what_no_event_tells_of_is_judged_apart():
+    plan = Plan("serverless", 10, 60)
+    first, second, *others = [run for run in plan.waited if run.ends]
+    said = {True: {"state": "SUCCESS"}, False: {"state": "FAILED"}}
+    heard = [Heard(run.id, run.ends + 0.5, said[run.succeeds]) for run in others]
+    heard.append(Heard(first.id, first.ends + 40, {"state": "succeeded" if first.succeeds else "failed"}))
+    verdict = judged(plan, 0, heard, second.ends + 90, {first.id, second.id})
+    assert pytest.approx(verdict["delays"]) == [0.5] * 3
+    assert pytest.approx(verdict["lost_delays"]) == [40, 90]
+    assert (verdict["unnoticed"], verdict["lost_unnoticed"], verdict["failed"]) == (0, 1, 0)
 
 
 def test_an_event_of_a_job_run_that_goes_on_is_a_failed_wait():
@@ -124,8 +139,13 @@ def test_the_last_line_tells_the_ratio_at_a_thousand_or_at_the_most():
 
 def test_the_table_names_what_failed_waits_said():
     lines = table([result("provider", 10, 20.0, failed=2, reasons={"{'status': 'error'}": 2})]).splitlines()
-    assert lines[2] == "| serverless | 10 | provider | GetJobRun 20 | 0 | 2 | 5.0 s | 20.0 s | 1.00 | 2 |"
+    assert lines[2] == "| serverless | 10 | provider | GetJobRun 20 | 0 | 2 | 5.0 s | 20.0 s |  | 1.00 | 2 |"
     assert lines[-1] == "provider, 10 on serverless, 2 times: {'status': 'error'}"
+
+
+def test_the_table_tells_the_ends_whose_event_was_lost_apart():
+    one = result("ours with events", 100, 2.0, p99=0.9, lost_delays=(3.0, 120.5), lost_unnoticed=1)
+    assert "| 0.9 s | 2, up to 120.5 s (1 not noticed) |" in table([one])
 
 
 def test_the_plot_has_a_point_for_each_result_and_more_lies_higher():
@@ -151,8 +171,31 @@ def test_the_page_keeps_what_stands_around_the_markers():
         between_markers("a page without them", "new")
 
 
-def test_small_sizes_are_measured_together_and_large_ones_alone():
-    rounds = cases_of({10_000, 10, 1_000}, ["serverless", "ec2"])
-    assert [{10, 1_000}, {10_000}] == [{case.jobs for case in cases} for cases in rounds]
-    assert [(case.who, case.service) for case in rounds[1]] == [("ours", "serverless")]
-    assert len(rounds[0]) == 8
+def test_ours_are_measured_together_and_then_the_provider_up_to_a_thousand():
+    ours, providers = cases_of({10_000, 10, 1_000}, ["serverless", "ec2"])
+    assert {"ours", "ours with events"} == {case.who for case in ours}
+    assert [(case.service, case.jobs) for case in ours if case.jobs > 1_000] == [("serverless", 10_000)] * 2
+    assert {("serverless", 10), ("serverless", 1_000), ("ec2", 10), ("ec2", 1_000)} == {
+        (case.service, case.jobs) for case in providers if case.who == "provider"
+    }
+    assert (len(ours), len(providers)) == (10, 4)
+
+
+def test_the_rows_stand_by_size_then_service_whatever_was_measured_first():
+    measured = [
+        result("ours", 100, 1.0),
+        result("ours", 10, 1.0, service="ec2"),
+        result("provider", 10, 1.0),
+        result("ours", 10, 1.0),
+    ]
+    assert [(one.case.service, one.case.who, one.case.jobs) for one in in_order(measured)] == [
+        ("serverless", "ours", 10),
+        ("serverless", "provider", 10),
+        ("ec2", "ours", 10),
+        ("serverless", "ours", 100),
+    ]
+
+
+@pytest.mark.parametrize(("load", "told"), [(0.4, False), (15.5, True)])
+def test_the_page_tells_of_other_work_when_the_machine_had_it(load, told):
+    assert told == ("other work" in circumstances(load, 2))
