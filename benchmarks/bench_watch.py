@@ -60,10 +60,10 @@ def main() -> None:
     make_peer_venv()
     measured_on = machine(os.getloadavg()[0])
     results = measure_all(rounds)
+    print(measured_on)
+    print(table(results), flush=True)
     if asked.plot:
         write_page(results, measured_on)
-    print(measured_on)
-    print(table(results))
     print(last_line(results))
 
 

@@ -117,7 +117,8 @@ def _refusal(code: str, message: str, status: int) -> web.Response:
 
 async def serve(plan: Plan) -> None:
     """Serve a plan until the standard input ends."""
-    runner = web.AppRunner(Endpoint(plan).application, access_log=None)
+    # A long poll ends with the process that made it.
+    runner = web.AppRunner(Endpoint(plan).application, access_log=None, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=BACKLOG)
     await site.start()

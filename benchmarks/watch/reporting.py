@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from benchmarks.watch.rounds import LARGEST, ROOT, Result
+from benchmarks.watch.sqs import OPERATIONS
 
 PAGE = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "images" / "bench-watch.svg"
@@ -46,7 +47,9 @@ def table(results: Iterable[Result]) -> str:
 
 
 def _row(result: Result) -> list[str]:
-    calls = ", ".join(f"{name} {count:,.0f}" for name, count in result.calls.items() if round(count))
+    counts = {name: count for name, count in result.calls.items() if name not in OPERATIONS}
+    counts["SQS"] = result.sqs_calls_a_minute
+    calls = ", ".join(f"{name} {count:,.0f}" for name, count in counts.items() if round(count))
     return [
         result.case.service,
         f"{result.case.jobs:,}",
@@ -84,7 +87,7 @@ def last_line(results: Iterable[Result], jobs: int = 1_000) -> str:
 WIDTH, HEIGHT, MARGIN = 320, 260, 46
 COLOURS = {"ours": "#1f6feb", "ours with events": "#1a7f37", "provider": "#d1242f"}
 _PANELS: tuple[tuple[str, Callable[[Result], float]], ...] = (
-    ("API calls a minute", lambda result: result.calls_a_minute),
+    ("Calls to EMR a minute", lambda result: result.calls_a_minute),
     ("Notice delay p99, seconds", lambda result: result.p99),
     ("Memory of all that wait, MiB", lambda result: result.memory * result.case.jobs / 2**20),
 )
@@ -145,7 +148,7 @@ def _panel(title: str, lines: Mapping[str, Line]) -> str:
         drawn += [
             f'<circle cx="{x(jobs):.1f}" cy="{y(value):.1f}" r="3" fill="{COLOURS[who]}"/>' for jobs, value in line
         ]
-        drawn.append(f'<text x="{MARGIN + 70 * number}" y="{MARGIN - 8}" fill="{COLOURS[who]}">{who}</text>')
+        drawn.append(f'<text x="{MARGIN + 90 * number}" y="{MARGIN - 8}" fill="{COLOURS[who]}">{who}</text>')
     return "\n".join(drawn) + "\n"
 
 
@@ -180,7 +183,8 @@ def circumstances(load: float, cores: int) -> str:
 
 
 def write_page(results: Sequence[Result], measured: str) -> None:
-    """Put the table, and where it was measured, into the page, and draw the plot."""
+    """Put the table, and where it was measured, into the page, and draw the plot when there is something on EMR Serverless."""
     PAGE.write_text(between_markers(PAGE.read_text(), f"{table(results)}\n\nMeasured on {measured}."))
-    PLOT.parent.mkdir(exist_ok=True)
-    PLOT.write_text(plot(results))
+    if any(one.case.service == "serverless" and math.isfinite(one.p99) for one in results):
+        PLOT.parent.mkdir(exist_ok=True)
+        PLOT.write_text(plot(results))

@@ -18,6 +18,7 @@ import yaml
 
 from benchmarks.watch.judging import difference, percentile
 from benchmarks.watch.plan import Plan, Service
+from benchmarks.watch.sqs import OPERATIONS
 from benchmarks.watch.triggerer import GRACE, POLLING, SETTLING, WITH_EVENTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,8 +76,13 @@ class Result:
 
     @property
     def calls_a_minute(self) -> float:
-        """Calls of all operations."""
-        return sum(self.calls.values())
+        """Calls of all operations of EMR."""
+        return sum(count for name, count in self.calls.items() if name not in OPERATIONS)
+
+    @property
+    def sqs_calls_a_minute(self) -> float:
+        """Calls of SQS, which limits none of them."""
+        return sum(self.calls.values()) - self.calls_a_minute
 
 
 def cases_of(sizes: Iterable[int], services: Iterable[str]) -> list[list[Case]]:

@@ -17,6 +17,8 @@ VISIBILITY_TIMEOUT = 30.0
 """Seconds, as `include/infra/events.yaml` sets them."""
 MOST = 10
 """Messages in one call."""
+OPERATIONS = frozenset({"ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"})
+"""What is served of SQS."""
 
 
 @dataclass

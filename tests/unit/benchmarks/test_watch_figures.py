@@ -1,6 +1,7 @@
 """The plan of a measurement, the judgement on what triggers told, and how it is reported."""
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -141,6 +142,13 @@ def test_the_table_names_what_failed_waits_said():
     lines = table([result("provider", 10, 20.0, failed=2, reasons={"{'status': 'error'}": 2})]).splitlines()
     assert lines[2] == "| serverless | 10 | provider | GetJobRun 20 | 0 | 2 | 5.0 s | 20.0 s |  | 1.00 | 2 |"
     assert lines[-1] == "provider, 10 on serverless, 2 times: {'status': 'error'}"
+
+
+def test_calls_of_sqs_are_told_apart_from_those_of_emr():
+    calls = {"DeleteMessageBatch": 5.0, "ListJobRuns": 4.0, "ReceiveMessage": 7.0}
+    one = replace(result("ours with events", 100, 0.0), calls=calls)
+    assert one.calls_a_minute == 4.0
+    assert "| ListJobRuns 4, SQS 12 |" in table([one])
 
 
 def test_the_table_tells_the_ends_whose_event_was_lost_apart():
