@@ -26,7 +26,7 @@ def paced_clients(connection: str | None, region: str, budget: Callable[[str], B
 
 
 def keep_within(client: Any, budget: Budget) -> Any:
-    """Let a client's calls wait for the budget: each attempt, by botocore's events ``before-send`` and ``response-received``."""
+    """Let a client's calls wait for the budget: each attempt, by botocore's events ``request-created`` and ``response-received``."""
     service = client.meta.service_model.service_name
 
     def before(event_name: str, **_: Any) -> None:
@@ -40,6 +40,8 @@ def keep_within(client: Any, budget: Budget) -> Any:
             budget.throttled(operation)
             metrics.throttled(service, operation)
 
-    client.meta.events.register("before-send", before)
+    # Before it is signed: AWS takes a signature for five minutes.
+    event = f"request-created.{client.meta.service_model.service_id.hyphenize()}"
+    client.meta.events.register_first(event, before)
     client.meta.events.register("response-received", after)
     return client
