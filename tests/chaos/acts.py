@@ -17,6 +17,7 @@ from sqlalchemy import text
 from local_airflow.errors import LocalAirflowError
 from local_emr.faults.kinds import EMR_SERVICES
 from tests.chaos.engine import MARK
+from tests.chaos.rehearsal import OPERATIONS
 from tests.chaos.schedules import FIRST, SECOND
 from tests.support.endpoint import CLIENT_ENVIRONMENT
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from tests.chaos.world import World
 
 SIGNED = {"ec2": "elasticmapreduce", "eks": "emr-containers", "serverless": "emr-serverless"}
-SUBMITS = {"ec2": "AddJobFlowSteps", "eks": "StartJobRun", "serverless": "StartJobRun"}
-CREATES = {"ec2": "RunJobFlow", "serverless": "CreateApplication"}
-RELEASES = {"ec2": "TerminateJobFlows", "serverless": "StopApplication"}
 
 _INSTANCE = text("select id from task_instance where dag_id = :dag and run_id = :run and task_id = :task")
 
@@ -133,21 +131,22 @@ class Acts:
 
     def lose_submit(self, schedule: Schedule, event: Event, _: object) -> None:
         """Lose the answer to the next submits of the run."""
-        self._arm("lose_answer", schedule, event, SUBMITS)
+        self._arm("lose_answer", schedule, event, "submit")
 
     def lose_create(self, schedule: Schedule, event: Event, _: object) -> None:
         """Lose the answer to the next creations of the run's compute."""
-        self._arm("lose_answer", schedule, event, CREATES)
+        self._arm("lose_answer", schedule, event, "create")
 
     def lose_release(self, schedule: Schedule, event: Event, _: object) -> None:
         """Lose the answer to the next release of anybody's compute: such a call names no run."""
         self._post(
-            schedule, {"fault": "lose_answer", "operation": RELEASES[schedule.target], "count": int(event.amount)}
+            schedule,
+            {"fault": "lose_answer", "operation": OPERATIONS["release"][schedule.target], "count": int(event.amount)},
         )
 
     def slow_submit(self, schedule: Schedule, event: Event, _: object) -> None:
         """Answer the next submit of the run so many seconds later."""
-        operation = SUBMITS[schedule.target]
+        operation = OPERATIONS["submit"][schedule.target]
         self._post(
             schedule,
             {"fault": "slow_answer", "operation": operation, "seconds": event.amount, "name_contains": schedule.run_id},
@@ -155,7 +154,7 @@ class Acts:
 
     def fail_submit(self, schedule: Schedule, event: Event, _: object) -> None:
         """Fail the next submits of the run."""
-        self._arm("error", schedule, event, SUBMITS)
+        self._arm("error", schedule, event, "submit")
 
     def throttle(self, schedule: Schedule, event: Event, _: object) -> None:
         """Throttle the next calls, whosever they are."""
@@ -208,8 +207,8 @@ class Acts:
         else:
             client.cancel_job_run(applicationId=compute, jobRunId=job_run)
 
-    def _arm(self, fault: str, schedule: Schedule, event: Event, operations: dict[str, str]) -> None:
-        operation = operations[schedule.target]
+    def _arm(self, fault: str, schedule: Schedule, event: Event, call: str) -> None:
+        operation = OPERATIONS[call][schedule.target]
         self._post(
             schedule,
             {"fault": fault, "operation": operation, "count": int(event.amount), "name_contains": schedule.run_id},

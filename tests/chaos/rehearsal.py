@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 
     from tests.chaos.schedules import Event, Schedule
 
-CALLS = {
-    "RunJobFlow": "create",
-    "CreateApplication": "create",
-    "AddJobFlowSteps": "submit",
-    "StartJobRun": "submit",
-    "TerminateJobFlows": "release",
-    "StopApplication": "release",
+OPERATIONS = {
+    "create": {"ec2": "RunJobFlow", "serverless": "CreateApplication"},
+    "submit": {"ec2": "AddJobFlowSteps", "eks": "StartJobRun", "serverless": "StartJobRun"},
+    "release": {"ec2": "TerminateJobFlows", "serverless": "StopApplication"},
 }
 """What the calls of the three services are to a run."""
+
+CALLS = {operation: call for call, operations in OPERATIONS.items() for operation in operations.values()}
 
 
 class Rehearsal:
