@@ -28,7 +28,7 @@ POLLING = 30.0
 """Seconds between two looks at a long job run: ours at most, the provider's always."""
 GRACE = 3 * POLLING
 """Seconds after the window in which its ends may still be noticed."""
-SETTLING = 210.0
+SETTLING = 180.0
 """Seconds more that the provider's triggers are given until each has asked once: every one of them makes a client first."""
 _PUT_OFF = POLLING
 _PAGE_BYTES = resource.getpagesize()
