@@ -25,8 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PEER = ROOT / ".venv-peer" / "bin" / "python"
 
 WINDOW = 2 * POLLING
-WARM_UP = 3 * POLLING
-"""Seconds before the window: each makes its clients with its first look, and all of a round do so at once."""
+WARM_UP = 2 * POLLING
 Who = Literal["ours", "ours with events", "provider"]
 
 _SPARE = 120.0

@@ -23,13 +23,14 @@ from typing import Any
 from benchmarks.watch.announcing import lost
 from benchmarks.watch.judging import Heard, judged
 from benchmarks.watch.plan import Plan, Run
+from benchmarks.watch.sqs import OPERATIONS
 
 POLLING = 30.0
 """Seconds between two looks at a long job run: ours at most, the provider's always."""
 GRACE = 3 * POLLING
 """Seconds after the window in which its ends may still be noticed."""
 SETTLING = 180.0
-"""Seconds more that the provider's triggers are given until each has asked once: every one of them makes a client first."""
+"""Seconds more that are given until everybody has asked once, and made its client first: each of the provider's triggers its own."""
 _PUT_OFF = POLLING
 _PAGE_BYTES = resource.getpagesize()
 
@@ -103,7 +104,7 @@ class Triggerer:
         return {**figures, **judged(self._plan, began, self._heard, time.time(), unannounced)}
 
     async def _settled(self, began: float) -> float:
-        """Wait until the window begins, and put that off while the provider's triggers are still starting; return when it began."""
+        """Wait until the window begins, and put that off while there is somebody who has not asked; return when it began."""
         latest = began + SETTLING
         while True:
             left = began - time.time()
@@ -116,7 +117,7 @@ class Triggerer:
                 await asyncio.sleep(min(left, 1.0))
 
     async def _is_starting(self) -> bool:
-        return self._who == "provider" and (await self._ask("counts"))["asked_for"] < self._plan.jobs
+        return is_starting(self._who, self._plan.jobs, await self._ask("counts"))
 
     async def _run(self, run: Run, trigger: Any) -> None:
         """Await a trigger's first event, as Airflow does."""
@@ -135,6 +136,14 @@ class Triggerer:
                 return json.loads(answer.read() or b"null")
 
         return await asyncio.get_running_loop().run_in_executor(self._asking, ask)
+
+
+def is_starting(who: str, jobs: int, counts: dict[str, Any]) -> bool:
+    """Say whether somebody has not asked the endpoint yet: one of the provider's triggers, or our watcher or its listener."""
+    if who == "provider":
+        return bool(counts["asked_for"] < jobs)
+    listens = "ReceiveMessage" in counts["calls"]
+    return not set(counts["calls"]) - OPERATIONS or (who == WITH_EVENTS and not listens)
 
 
 def resident_bytes() -> int:

@@ -9,6 +9,7 @@ from benchmarks.watch.judging import Heard, difference, is_true, judged, percent
 from benchmarks.watch.plan import STEPS_PER_CLUSTER, Plan, Run
 from benchmarks.watch.reporting import BEGIN, END, between_markers, circumstances, in_order, last_line, plot, table
 from benchmarks.watch.rounds import Case, Result, cases_of, too_slow
+from benchmarks.watch.triggerer import is_starting
 
 SUCCESS = {"status": "success", "job_details": {}}
 
@@ -105,6 +106,22 @@ def test_what_no_event_tells_of_is_judged_apart():
     assert pytest.approx(verdict["delays"]) == [0.5] * 3
     assert pytest.approx(verdict["lost_delays"]) == [40, 90]
     assert (verdict["unnoticed"], verdict["lost_unnoticed"], verdict["failed"]) == (0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("who", "asked_for", "calls", "starting"),
+    [
+        ("provider", 9, ["GetJobRun"], True),
+        ("provider", 10, ["GetJobRun"], False),
+        ("ours", 0, [], True),
+        ("ours", 0, ["ListJobRuns"], False),
+        ("ours with events", 0, ["ReceiveMessage"], True),
+        ("ours with events", 0, ["ListSteps"], True),
+        ("ours with events", 0, ["ListSteps", "ReceiveMessage"], False),
+    ],
+)
+def test_the_window_begins_when_everybody_has_asked(who, asked_for, calls, starting):
+    assert starting is is_starting(who, 10, {"asked_for": asked_for, "calls": dict.fromkeys(calls, 1), "refused": {}})
 
 
 def test_an_event_of_a_job_run_that_goes_on_is_a_failed_wait():
