@@ -34,6 +34,11 @@ def _locked(error: BaseException) -> bool:
     return _passing(error) and isinstance(error, RestError) and "database" in str(error).lower()
 
 
+def _conflicting(error: BaseException) -> bool:
+    """Tell whether Airflow refused a request because of something that is about to end."""
+    return isinstance(error, RestError) and error.status == httpx.codes.CONFLICT
+
+
 class AirflowClient:
     """Speaks with one api-server as one user. Logs in when it must; close it, or use it in a `with` statement."""
 
@@ -125,10 +130,12 @@ class AirflowClient:
         """Run every task of a finished run again, as new tries of the same run."""
         self.post(f"dags/{dag_id}/dagRuns/{run_id}/clear", {"dry_run": False, "only_failed": False})
 
+    @retry(retry=retry_if_exception(_conflicting), stop=stop_after_attempt(15), wait=wait_fixed(1), reraise=True)
     def reprocess(self, dag_id: str, logical_date: datetime, conf: dict[str, Any]) -> None:
         """Run a finished run of a logical date again with other settings: a backfill of that one date.
 
-        A DAG has one active backfill: one whose runs have ended, but which the scheduler has not closed yet, is closed first.
+        A DAG has one active backfill: one whose runs have ended, but which the scheduler has not closed yet, is closed first, and one
+        whose last run is about to end is waited for.
         """
         working = self.get(f"dags/{dag_id}/dagRuns", run_type="backfill", state=["running", "queued"], limit=1)[
             "dag_runs"

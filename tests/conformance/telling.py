@@ -150,7 +150,8 @@ class Play:
         self._clients = service.clients
         monkeypatch.setattr(watcher, "_watchers", {})
         monkeypatch.setattr(watcher, "paced_clients", lambda *_: self._clients)
-        monkeypatch.setattr(listening, "IN_TRIGGERER", Pace(soonest=0.02, latest=0.1))
+        for module in (listening, watcher):
+            monkeypatch.setattr(module, "IN_TRIGGERER", Pace(soonest=0.02, latest=0.1))
         monkeypatch.setattr(clients, "clients_for", lambda *_: self._clients)
         self.target = target_for(current_environment().profile(profile), self._clients)
         with (

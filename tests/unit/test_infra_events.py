@@ -65,7 +65,7 @@ def test_every_final_state_of_the_services_is_let_through_and_no_other():
 @pytest.mark.parametrize("rule", RULES)
 def test_what_a_rule_lets_through_is_understood(rule):
     for source, kind, state in passed(RULES[rule]):
-        event = {"source": source, "detail-type": kind, "detail": IDS | {"state": state}}
+        event = {"source": source, "detail-type": kind, "region": "us-east-1", "detail": IDS | {"state": state}}
         assert ended_in(json.dumps(event)).state == state
 
 
