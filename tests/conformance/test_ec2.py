@@ -12,7 +12,7 @@ from emr_pipelines.errors import ComputeError, ComputeUnavailableError
 from emr_pipelines.targets import ec2, once, target_for
 from emr_pipelines.targets.base import Compute
 from emr_pipelines.targets.states import Phase
-from tests.conformance.cases import ENGINES, RunOwnedCases, another_run, key, settled
+from tests.conformance.cases import ENGINES, RunOwnedCases, another_run, key, settled, until
 from tests.conformance.endpoints import ENVIRONMENT, LocalService, make_buckets
 from tests.support.endpoint import running_endpoint
 
@@ -128,6 +128,18 @@ class TestEc2(RunOwnedCases):
         with pytest.raises(ComputeError, match=rf"cluster {compute.id} may have got the step\. A retry finds it"):
             target.submit(compute, endless, {}, key(lease))
         assert [run.id for run in target.active(compute, lease)] == [target.find(compute, key(lease)).id]
+
+    def test_a_cluster_that_has_ended_is_not_adopted_while_the_listing_still_shows_it(
+        self, target, lease, compute, endpoint
+    ):
+        endpoint.arm(fault="lag", seconds=4)
+        until(lambda: target.lookup(lease), bool)
+        target.release(compute)
+        assert [one.id for one in target.lookup(lease)] == [compute.id]
+        another = target.acquire(lease, ENGINES)
+        assert another.id != compute.id
+        endpoint.forget_faults()
+        assert [one.id for one in target.lookup(lease)] == [another.id]
 
     def test_clusters_that_start_are_told_of_by_one_listing_and_one_that_ended_by_its_own_answer(
         self, target, lease, compute, service, unknown

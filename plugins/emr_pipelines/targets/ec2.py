@@ -98,10 +98,10 @@ class Ec2:
     def acquire(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
         """Adopt the lease's cluster, or create it. Of two created at the same moment, all callers keep the same one."""
         try:
-            clusters = self.lookup(lease)
+            clusters = self._living(lease)
             if not clusters:
                 made = self._create(lease, engines)
-                clusters = self.lookup(lease) or [made]
+                clusters = self._living(lease, made.id) or [made]
         except REFUSALS as error:
             what = f"the clusters of profile {self._profile.name!r} could not be listed"
             raise refused(error, what, _MAY_RUN) from error
@@ -283,7 +283,12 @@ class Ec2:
         return job_refused(error, what, still)
 
     def _oldest(self, lease: Lease) -> str | None:
-        return next((compute.id for compute in self.lookup(lease)), None)
+        return next((compute.id for compute in self._living(lease)), None)
+
+    def _living(self, lease: Lease, made: str | None = None) -> list[Compute]:
+        """List the lease's clusters that have not ended: a listing that lags shows those that have, and ``made`` was just made."""
+        listed = self.lookup(lease)
+        return [one for one in listed if one.id == made or self.state(one).phase is not Phase.ENDED]
 
     def _describe(self, cluster: str) -> dict[str, Any]:
         description: dict[str, Any] = self._emr.describe_cluster(ClusterId=cluster)["Cluster"]
