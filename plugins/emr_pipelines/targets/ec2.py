@@ -30,8 +30,6 @@ from emr_pipelines.targets.s3_logs import log_tails
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
 _LIVE_CLUSTERS = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
-_LIVE_STEPS = ["PENDING", "RUNNING", "CANCEL_PENDING"]
-_ENDED_STEPS = ["COMPLETED", "CANCELLED", "FAILED", "INTERRUPTED"]
 _STEPS_PER_CALL = 10
 """StepIds that one ListSteps takes (EMR API reference)."""
 
@@ -53,6 +51,8 @@ _RUN_STATES = {
     "FAILED": RunState.FAILED,
     "INTERRUPTED": RunState.LOST,
 }
+_LIVE_STEPS = [name for name, state in _RUN_STATES.items() if not state.ended]
+_ENDED_STEPS = [name for name, state in _RUN_STATES.items() if state.ended]
 _FAULTS = {
     "INTERNAL_ERROR": Fault.SERVICE,
     "VALIDATION_ERROR": Fault.USER,
