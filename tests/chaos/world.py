@@ -253,7 +253,7 @@ def running_world(contestant: Contestant, folder: Path) -> Iterator[World]:
         url = stack.enter_context(running(folder / "emr", TimedEngine, boot_seconds=1.0, journal=hear))
         for bucket in ("local-data", "local-logs", "local-artifacts"):
             boto3.client("s3", endpoint_url=url, **_credentials()).create_bucket(Bucket=bucket)
-        database = stack.enter_context(running_postgresql())
+        database = stack.enter_context(running_postgresql(idle_seconds=5))
         airflow = LocalAirflow(
             folder / "airflow",
             ROOT if contestant.name == OURS.name else _empty_root(folder / "root"),

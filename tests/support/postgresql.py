@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_IDLE_SECONDS = 5
-"""What a killed scheduler had locked is locked as long as its connection lives, and the workers that it forked keep that open."""
-
 
 @contextmanager
-def running_postgresql() -> Iterator[str]:
+def running_postgresql(*, idle_seconds: int = 0) -> Iterator[str]:
     """Run a server on a socket that nobody else finds; yield SQLAlchemy's address of its database.
+
+    Where a scheduler may be killed, `idle_seconds` ends what it had locked: the workers that it forked keep its
+    connection open, and a lock lives as long. 0 is PostgreSQL's own default, no end.
 
     PostgreSQL refuses to run as root: then a system user ``pgserver`` is made for it.
     """
@@ -29,7 +29,7 @@ def running_postgresql() -> Iterator[str]:
     server = get_server(tempfile.mkdtemp(prefix="postgresql-"), cleanup_mode="delete")
     try:
         server.psql(
-            f"ALTER SYSTEM SET idle_in_transaction_session_timeout = {_IDLE_SECONDS}000; SELECT pg_reload_conf();"
+            f"ALTER SYSTEM SET idle_in_transaction_session_timeout = {idle_seconds}000; SELECT pg_reload_conf();"
         )
         yield server.get_uri(driver="psycopg2")
     finally:

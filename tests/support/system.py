@@ -15,6 +15,7 @@ from local_airflow import AirflowClient
 from local_airflow.demo import await_dag
 from tests.support.airflow import ROOT, running_airflow
 from tests.support.endpoint import CLIENT_ENVIRONMENT, running_endpoint
+from tests.support.postgresql import running_postgresql
 
 SEEDED = ["2013-01-15:2013-01-15", "2013-02-01:2013-03-03"]
 
@@ -94,10 +95,14 @@ def airflow(endpoint, client_of, tmp_path_factory):
     dags = tmp_path_factory.mktemp("dags")
     (dags / "flights_catchup.py").write_text(catchup_dag())
     extra = [dags, ROOT / "tests" / "pipelines" / "dags"]
-    environment = {"EMR_PIPELINES_INCLUDE": str(include_folder(tmp_path_factory.mktemp("include")))}
     home = tmp_path_factory.mktemp("airflow")
-    with running_airflow(home, endpoint_url=endpoint, extra_dags=extra, environment=environment) as airflow:
-        yield airflow
+    with running_postgresql() as database:
+        environment = {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+            "EMR_PIPELINES_INCLUDE": str(include_folder(tmp_path_factory.mktemp("include"))),
+        }
+        with running_airflow(home, endpoint_url=endpoint, extra_dags=extra, environment=environment) as airflow:
+            yield airflow
 
 
 @pytest.fixture(scope="session")

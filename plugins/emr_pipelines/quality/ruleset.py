@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any, Final
 
 
 class RulesetError(ValueError):
@@ -35,9 +37,33 @@ class RuleType(StrEnum):
 
     ROW_COUNT = "RowCount"
     IS_COMPLETE = "IsComplete"
-    IS_UNIQUE = "IsUnique"
-    COLUMN_VALUES = "ColumnValues"
     COMPLETENESS = "Completeness"
+    IS_UNIQUE = "IsUnique"
+    UNIQUENESS = "Uniqueness"
+    DISTINCT_VALUES_COUNT = "DistinctValuesCount"
+    IS_PRIMARY_KEY = "IsPrimaryKey"
+    UNIQUE_VALUE_RATIO = "UniqueValueRatio"
+    COLUMN_VALUES = "ColumnValues"
+    COLUMN_LENGTH = "ColumnLength"
+    COLUMN_COUNT = "ColumnCount"
+    COLUMN_EXISTS = "ColumnExists"
+    COLUMN_DATA_TYPE = "ColumnDataType"
+    COLUMN_NAMES_MATCH_PATTERN = "ColumnNamesMatchPattern"
+    MEAN = "Mean"
+    SUM = "Sum"
+    STANDARD_DEVIATION = "StandardDeviation"
+    ENTROPY = "Entropy"
+    COLUMN_CORRELATION = "ColumnCorrelation"
+    REFERENTIAL_INTEGRITY = "ReferentialIntegrity"
+    DATA_FRESHNESS = "DataFreshness"
+    SCHEMA_MATCH = "SchemaMatch"
+    DATASET_MATCH = "DatasetMatch"
+    AGGREGATE_MATCH = "AggregateMatch"
+    ROW_COUNT_MATCH = "RowCountMatch"
+    CUSTOM_SQL = "CustomSql"
+    FILE_FRESHNESS = "FileFreshness"
+    FILE_SIZE = "FileSize"
+    FILE_UNIQUENESS = "FileUniqueness"
 
 
 class Keyword(StrEnum):
@@ -55,26 +81,96 @@ class Kind(StrEnum):
     NUMBER = "number"
     TEXT = "text"
     DATE = "date"
+    TIME = "time of day"
+    DURATION = "duration"
+    SIZE = "size"
+
+
+class Unit(StrEnum):
+    """What a duration counts."""
+
+    DAYS = "days"
+    HOURS = "hours"
+    MINUTES = "minutes"
+
+
+class SizeUnit(StrEnum):
+    """What a file's size counts; each is 1,024 of the one before."""
+
+    B = "B"
+    KB = "KB"
+    MB = "MB"
+    GB = "GB"
+    TB = "TB"
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A length of time, such as ``24 hours``; negative only within :class:`Now`."""
+
+    amount: int
+    unit: Unit
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.unit}"
+
+
+@dataclass(frozen=True)
+class Size:
+    """A file's size, such as ``2 MB``."""
+
+    amount: int
+    unit: SizeUnit
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.unit}"
 
 
 @dataclass(frozen=True)
 class Now:
-    """Today in UTC, moved by some days: ``now()`` or ``(now() - 3 days)``."""
+    """The moment of the check, in UTC, moved by a while: ``now()`` or ``(now() - 3 days)``."""
 
-    days: int = 0
+    moved: Duration | None = None
 
     def __str__(self) -> str:
-        if not self.days:
+        if self.moved is None:
             return "now()"
-        return f"(now() {'-' if self.days < 0 else '+'} {abs(self.days)} days)"
+        return f"(now() {'-' if self.moved.amount < 0 else '+'} {abs(self.moved.amount)} {self.moved.unit})"
 
 
-Operand = Decimal | str | dt.date | Now | Keyword
+@dataclass(frozen=True)
+class Call:
+    """A function of earlier results, in a dynamic rule: ``avg(last(7))``, ``percentile(last(9), 50)``, ``index(last(2), 0)``.
+
+    :param function: ``last``, ``avg``, ``min``, ``max``, ``sum``, ``std``, ``median``, ``percentile`` or ``index``.
+    """
+
+    function: str
+    arguments: tuple[Number, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.function}({', '.join(_text(argument) for argument in self.arguments)})"
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Two numbers and ``+``, ``-``, ``*`` or ``/`` between them; its text has parentheses, so that nobody has to know which comes first."""
+
+    operator: str
+    left: Number
+    right: Number
+
+    def __str__(self) -> str:
+        return f"({_text(self.left)} {self.operator} {_text(self.right)})"
+
+
+Number = Decimal | Call | Arithmetic
+Operand = Number | str | dt.date | dt.time | Now | Keyword | Duration | Size
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A comparison with literal operands.
+    """A comparison.
 
     :param operator: ``=``, ``!=``, ``>``, ``>=``, ``<``, ``<=``, ``between``, ``in`` or ``matches``, the last three
         also after ``not``. As in AWS Glue, ``between`` excludes both ends.
@@ -87,13 +183,13 @@ class Condition:
     @property
     def kind(self) -> Kind:
         """What is compared; ``ANY`` when the only operand is NULL."""
-        for operand in self.operands:
-            if operand is Keyword.NULL:
-                continue
-            if isinstance(operand, Decimal):
-                return Kind.NUMBER
-            return Kind.TEXT if isinstance(operand, str) else Kind.DATE
-        return Kind.ANY
+        kinds = (kind_of(operand) for operand in self.operands)
+        return next((kind for kind in kinds if kind is not Kind.ANY), Kind.ANY)
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether it needs earlier results."""
+        return any(_dynamic(operand) for operand in self.operands)
 
     def __str__(self) -> str:
         if self.operator.endswith("matches"):
@@ -111,42 +207,144 @@ class Rule:
     """One rule.
 
     :param type: what it measures.
-    :param columns: names of the columns it looks at.
-    :param condition: what the measure, or for ColumnValues each value, must meet.
+    :param parameters: what stands between the type and the condition, mostly names of columns; without ``of`` and ``and``.
+    :param condition: what the measure, or for ColumnValues and the like each value, must meet.
     :param where: Spark SQL that says which rows count; ``None`` for all.
-    :param threshold: for ColumnValues, what the share of the rows that meet the condition must meet; ``None`` for all.
+    :param labels: name -> value, the ruleset's default labels among them.
+    :param tags: what stands behind ``with``: name -> condition. ``threshold`` is what the share of the rows must meet.
     :param line: where it stands in its file, from 1.
     :param column: likewise.
     """
 
     type: RuleType
-    columns: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
     condition: Condition | None = None
     where: str | None = None
-    threshold: Condition | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, Condition] = field(default_factory=dict)
     line: int = field(default=1, compare=False)
     column: int = field(default=1, compare=False)
 
+    @property
+    def threshold(self) -> Condition | None:
+        """What the share of the rows that meet the condition must meet; ``None`` for all of them."""
+        return self.tags.get("threshold")
+
+    @property
+    def measure(self) -> str:
+        """What it measures, under the name that earlier results of it are found by: its text without what the value must meet."""
+        judged = self.type in (
+            RuleType.COLUMN_VALUES,
+            RuleType.COLUMN_LENGTH,
+            RuleType.COLUMN_DATA_TYPE,
+            RuleType.DATA_FRESHNESS,
+        )
+        return self._text(self.condition if judged else None)
+
     def __str__(self) -> str:
-        parts = [str(self.type), *(quoted(name) for name in self.columns)]
-        if self.condition:
-            parts.append(str(self.condition))
+        return " ".join(
+            [self._text(self.condition), *(f"with {name} {condition}" for name, condition in self.tags.items())]
+        )
+
+    def _text(self, condition: Condition | None) -> str:
+        parts = [str(self.type), *(quoted(name) for name in self.parameters)]
+        if condition:
+            parts.append(str(condition))
         if self.where is not None:
             parts.append(f"where {quoted_raw(self.where)}")
-        if self.threshold:
-            parts.append(f"with threshold {self.threshold}")
         return " ".join(parts)
 
 
 @dataclass(frozen=True)
-class Ruleset:
-    """The rules of one file, at least one."""
+class Composite:
+    """Rules combined: ``and`` passes when all pass, ``or`` when one does.
 
-    rules: tuple[Rule, ...]
-    source: str = field(compare=False)
+    :param operator: ``and`` or ``or``.
+    :param rules: two or more, rules or composites.
+    :param labels: as a rule's.
+    """
+
+    operator: str
+    rules: tuple[Rule | Composite, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    line: int = field(default=1, compare=False)
+    column: int = field(default=1, compare=False)
 
     def __str__(self) -> str:
-        return "Rules = [\n" + ",\n".join(f"    {rule}" for rule in self.rules) + "\n]\n"
+        return f" {self.operator} ".join(f"({rule})" for rule in self.rules)
+
+
+@dataclass(frozen=True)
+class Analyzer:
+    """A measure that is taken and kept, and judged by nobody; ``AllStatistics`` is written out as the measures it stands for."""
+
+    type: RuleType
+    parameters: tuple[str, ...] = ()
+    line: int = field(default=1, compare=False)
+    column: int = field(default=1, compare=False)
+
+    def __str__(self) -> str:
+        return " ".join([str(self.type), *(quoted(name) for name in self.parameters)])
+
+
+@dataclass(frozen=True)
+class Ruleset:
+    """The rules of one file, at least one.
+
+    :param analyzers: what is measured besides.
+    :param references: the aliases of other datasets that its rules compare with.
+    """
+
+    rules: tuple[Rule | Composite, ...]
+    source: str = field(compare=False)
+    analyzers: tuple[Analyzer, ...] = ()
+    references: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        sections = [("Rules", self.rules), ("Analyzers", self.analyzers)]
+        return "".join(
+            f"{name} = [\n" + ",\n".join(f"    {_labelled(one)}" for one in entries) + "\n]\n"
+            for name, entries in sections
+            if entries
+        )
+
+
+def kind_of(operand: Operand) -> Kind:
+    """Tell what a condition with this operand compares; ``ANY`` for NULL."""
+    if operand is Keyword.NULL:
+        return Kind.ANY
+    return next(kind for types, kind in _KINDS if isinstance(operand, types))
+
+
+_KINDS: Final[tuple[tuple[Any, Kind], ...]] = (
+    ((Decimal, Call, Arithmetic), Kind.NUMBER),
+    ((dt.date, Now), Kind.DATE),
+    (dt.time, Kind.TIME),
+    (Duration, Kind.DURATION),
+    (Size, Kind.SIZE),
+    (str, Kind.TEXT),
+)
+
+
+def _dynamic(operand: Operand) -> bool:
+    match operand:
+        case Call():
+            return True
+        case Arithmetic():
+            return _dynamic(operand.left) or _dynamic(operand.right)
+    return False
+
+
+def _labelled(entry: Rule | Composite | Analyzer) -> str:
+    """Write labels where DQDL has them: behind a rule's filter and before what it is ``with``, behind a composite's last parenthesis."""
+    labels = {} if isinstance(entry, Analyzer) else entry.labels
+    if not labels:
+        return str(entry)
+    written = "labels=[" + ", ".join(f"{quoted(name)}={quoted(value)}" for name, value in labels.items()) + "]"
+    if isinstance(entry, Rule):
+        bare = replace(entry, tags={})
+        return " ".join([str(bare), written, *(f"with {name} {condition}" for name, condition in entry.tags.items())])
+    return f"({entry}) {written}"
 
 
 def quoted(value: str) -> str:
@@ -174,4 +372,6 @@ def _text(operand: Operand) -> str:
         return f'"{operand.isoformat()}"'
     if isinstance(operand, str) and not isinstance(operand, Keyword):
         return quoted(operand)
+    if isinstance(operand, dt.time):
+        return f'"{operand:%H:%M}"'
     return f"{operand:f}" if isinstance(operand, Decimal) else str(operand)
