@@ -310,8 +310,7 @@ def _callable(one: type) -> str:
 def rule_types() -> str:
     """Say what each rule type takes."""
     rows = []
-    for one in RuleType:
-        least, most = dqdl._COLUMNS[one]  # noqa: SLF001  # the fact
+    for one, (least, most) in dqdl._COLUMNS.items():  # noqa: SLF001  # the fact
         columns = {(0, 0): "none", (1, 1): "one"}.get((least, most), f"{least} to {most}")
         rows.append(
             [

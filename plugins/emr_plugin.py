@@ -13,9 +13,9 @@ import airflow.providers.amazon.aws.hooks.base_aws  # noqa: F401
 from airflow.plugins_manager import AirflowPlugin
 
 import emr_pipelines
+from emr_pipelines.checking import compile_ruleset
 from emr_pipelines.environments import include_folder
 from emr_pipelines.errors import ConfigurationError
-from emr_pipelines.operators import compile_ruleset
 from emr_pipelines.quality import RulesetError, parse_ruleset
 
 parse_ruleset("Rules = [ RowCount > 0 ]", "the first one builds the grammar")

@@ -1,9 +1,10 @@
 """EMR pipelines for Airflow: write a pipeline once, choose its compute when it is triggered, leave nothing running."""
 
+from emr_pipelines.checking import QualityCheckOperator
 from emr_pipelines.choosing import Between, OneOf
 from emr_pipelines.environments import current_environment
 from emr_pipelines.jobs import CommandJob, HiveJob, SparkJob, SparkSqlJob
-from emr_pipelines.operators import EmrJobOperator, QualityCheckOperator
+from emr_pipelines.operators import EmrJobOperator
 from emr_pipelines.pipeline import EmrPipeline
 from emr_pipelines.reaping import EmrReaperOperator
 

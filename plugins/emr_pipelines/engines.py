@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from emr_pipelines.checking import CHECK_SCRIPT, QualityCheckOperator
 from emr_pipelines.jobs import Engine, Job, SparkJob, job_from
-from emr_pipelines.operators import CHECK_SCRIPT, EmrJobOperator, QualityCheckOperator
+from emr_pipelines.operators import EmrJobOperator
 
 
 def jobs_in(task: Any) -> list[Job] | None:

@@ -1,24 +1,22 @@
-"""The tasks that a pipeline is made of: run a job, check data."""
+"""The task that runs a job, once, on the compute that its pipeline acquired."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 
-from emr_pipelines import failures, quality
+from emr_pipelines import failures
 from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
 from emr_pipelines.clients import s3_of_profile
 from emr_pipelines.endings import is_unwanted
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
 from emr_pipelines.hints import hint_for
 from emr_pipelines.history import usual_seconds
-from emr_pipelines.jobs import Job, SparkJob, job_from
+from emr_pipelines.jobs import Job, job_from
 from emr_pipelines.keys import Action, Attempt, Key, Record, Standing, decide, fingerprint
 from emr_pipelines.links import JOB_LINKS, show_links
 from emr_pipelines.masking import masked
@@ -33,10 +31,8 @@ from emr_pipelines.watching import JobRunTrigger, job_state_of, target_of, wait_
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_RECORD = "emr_job_run"
+RECORD = "emr_job_run"
 """Key of the record in Airflow's task state store."""
-
-CHECK_SCRIPT = "jobs/quality_check.py"
 
 _SAID = {
     Action.WAIT: "Looking again",
@@ -70,7 +66,7 @@ class EmrJobOperator(BaseOperator):
         specification = job_from(job) if isinstance(job, dict) else job
         for path in specification.code():
             if not is_address(path):
-                _existing(path, self.task_id)
+                existing(path, self.task_id)
         self.job: dict[str, Any] = specification.model_dump(mode="json")
         self._running: tuple[Compute, str] | None = None
         self._claimed: tuple[Compute, Key] | None = None
@@ -179,7 +175,7 @@ class EmrJobOperator(BaseOperator):
         """Submit, adopt, or find the job run; return where it is, its id, and when it was submitted."""
         store = run.context["task_state_store"]
         ti = run.context["ti"]
-        record = Record.from_json(store.get(_RECORD))
+        record = Record.from_json(store.get(RECORD))
         compute, code = run.acquired()
         code |= self._pin_missing(run, compute, code)
         attempt = Attempt(
@@ -189,19 +185,19 @@ class EmrJobOperator(BaseOperator):
         )
         action, standing, existing = self._decision(run, record, attempt)
         if record and existing and action in (Action.ADOPT, Action.RETURN):
-            store.set(_RECORD, record.adopted(existing, attempt).to_json())
+            store.set(RECORD, record.adopted(existing, attempt).to_json())
             return Compute.from_json(record.compute), existing, record.written_at
         if record is None or action is Action.RENEW:
             self._cancel_older(record, standing, existing)
             record = attempt.record(record.generation + 1 if record else 1)
         record = record.on(compute.to_json(), time.time())
-        store.set(_RECORD, record.to_json())
+        store.set(RECORD, record.to_json())
         started = self._submit(run, compute, code, record)
         self._running = (compute, started.id)
         if self._unwanted:
             # The task was ended while the service answered: its handler could not find the job run yet.
             self._cancel_job_run()
-        store.set(_RECORD, record.with_run(started.id).to_json())
+        store.set(RECORD, record.with_run(started.id).to_json())
         self.log.info("Started job run %s (%s) on %s", started.id, started.name, compute.id)
         return compute, started.id, record.written_at
 
@@ -328,69 +324,6 @@ class EmrJobOperator(BaseOperator):
         return "No retry is left: after mending the cause, clear this task with 'Only failed' off."
 
 
-class QualityCheckOperator(EmrJobOperator):
-    """Checks data against a ruleset in DQDL, on the pipeline's compute; fails when a rule fails.
-
-    Its XCom holds besides ``{"result": <address>, "rows": <rows seen>, "rules": [{"rule", "outcome", "measured"}, ...]}``.
-
-    :param ruleset: path of a ``.dqdl`` file below ``include/``, compiled when the DAG is parsed.
-    :param data: address of the data, a folder of files; may hold templates.
-    :param data_format: the files' format, as Spark names it.
-    """
-
-    def __init__(self, *, ruleset: str, data: str, data_format: str = "parquet", **kwargs: Any) -> None:
-        super().__init__(job=SparkJob(script=CHECK_SCRIPT, args=("--data", data, "--format", data_format)), **kwargs)
-        self.ruleset = ruleset
-        _existing(ruleset, self.task_id)
-        compile_ruleset(ruleset)
-
-    def code_paths(self) -> list[str]:
-        """List the check's script and the ruleset."""
-        return [*super().code_paths(), self.ruleset]
-
-    def artifact(self, path: str) -> Artifact:
-        """Read the script, or compile the ruleset to the plan that the script evaluates."""
-        if path == self.ruleset:
-            return Artifact(path, "plan.json", compile_ruleset(path).encode())
-        return super().artifact(path)
-
-    def prepare(self, run: Run, code: Mapping[str, str], key: Key) -> Job:
-        """Name the plan and where the result shall lie."""
-        job = SparkJob(**self.job)
-        return job.model_copy(
-            update={"args": (*job.args, "--plan", code[self.ruleset], "--result", self._result_address(run, key))}
-        )
-
-    def succeeded(self, run: Run, compute: Compute, job_run: str) -> dict[str, Any]:
-        """Read the result, log its table, and decide."""
-        record = Record.from_json(run.context["task_state_store"].get(_RECORD))
-        if record is None:
-            raise JobError(
-                f"The record of job run {job_run} is gone from the task state store. Clear this task to check again."
-            )
-        address = self._result_address(run, self._key(run, record))
-        bucket, _, key = address.removeprefix("s3://").partition("/")
-        profile = run.environment.profile(compute.profile)
-        body = s3_of_profile(profile).get_object(Bucket=bucket, Key=key)["Body"].read()
-        result = quality.parse_results(body.decode())
-        for line in quality.format_table(result).splitlines():
-            self.log.info("%s", line)
-        decision = quality.decide(result)
-        if not decision.passed:
-            self.log.error("%s", decision.reason)
-            raise AirflowFailException(
-                f"{decision.reason}\nThe check itself ran; a retry would measure the same. Result: {address}"
-            )
-        return super().succeeded(run, compute, job_run) | {
-            "result": address,
-            "rows": result.rows,
-            "rules": [{"rule": rule.rule, "outcome": rule.outcome, "measured": rule.measured} for rule in result.rules],
-        }
-
-    def _result_address(self, run: Run, key: Key) -> str:
-        return f"s3://{run.environment.buckets.data}/quality-results/{run.lease.dag_id}/{key.id}.json"
-
-
 def check_engine(job: Job, task_id: str, profile: Profile) -> None:
     """Check that a profile's target can run a task's job.
 
@@ -405,21 +338,7 @@ def check_engine(job: Job, task_id: str, profile: Profile) -> None:
         ) from None
 
 
-def compile_ruleset(ruleset: str) -> str:
-    """Compile a ``.dqdl`` file below ``include/`` to the plan that the check evaluates, once per process and change of the file.
-
-    :raises RulesetError: it cannot be run; the message says where and why.
-    """
-    source = source_of(ruleset)
-    return _compile_once(source, source.stat().st_mtime_ns, ruleset)
-
-
-@lru_cache(maxsize=256)
-def _compile_once(source: Path, _changed: int, ruleset: str) -> str:
-    return quality.compile_plan(quality.parse_ruleset(source.read_text(encoding="utf-8"), ruleset)).to_json()
-
-
-def _existing(path: str, task_id: str) -> None:
+def existing(path: str, task_id: str) -> None:
     """Refuse a path that leads to no file, in the name of the task that needs it."""
     try:
         source_of(path)

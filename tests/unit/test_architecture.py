@@ -21,6 +21,7 @@ FLOORS = [
     {"artifacts", "clients", "membership", "links", "endings", "missing", "events", "history"},
     {"watching"},
     {"operators"},
+    {"checking"},
     {"engines", "acquiring", "releasing", "reaping"},
     {"pipeline"},
     {"__init__"},

@@ -19,6 +19,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from emr_pipelines.quality.ruleset import (
     Condition,
+    Duration,
     Keyword,
     Kind,
     Now,
@@ -26,6 +27,7 @@ from emr_pipelines.quality.ruleset import (
     Rule,
     RulesetError,
     RuleType,
+    Unit,
     unquoted,
     unquoted_raw,
 )
@@ -167,10 +169,10 @@ class _Reader:
             raise self.refusal(labels, "labels are not supported yet; take them out")
         rule = Rule(
             type=rule_type,
-            columns=self.columns(rule_type, word, columns),
+            parameters=self.columns(rule_type, word, columns),
             condition=self.rule_condition(rule_type, word, condition),
             where=unquoted_raw(where.children[0]) if where else None,
-            threshold=self.threshold(rule_type, threshold) if threshold else None,
+            tags={"threshold": self.threshold(rule_type, threshold)} if threshold else {},
             line=word.line,
             column=word.column,
         )
@@ -179,13 +181,13 @@ class _Reader:
         return rule
 
     def rule_type(self, word: Token) -> RuleType:
-        if word in set(RuleType):
+        if word in _COLUMNS:
             return RuleType(word)
-        known = ", ".join(RuleType)
+        known = ", ".join(_COLUMNS)
         if word in _OTHER_RULE_TYPES:
             raise self.refusal(word, f"the rule type {word} is not supported yet ({known})")
-        near = difflib.get_close_matches(word.lower(), [name.lower() for name in RuleType], n=1)
-        guess = next((f"; did you mean {name}?" for name in RuleType if near and name.lower() == near[0]), "")
+        near = difflib.get_close_matches(word.lower(), [name.lower() for name in _COLUMNS], n=1)
+        guess = next((f"; did you mean {name}?" for name in _COLUMNS if near and name.lower() == near[0]), "")
         raise self.refusal(word, f'"{word}" is no rule type{guess} ({known})')
 
     def columns(self, rule_type: RuleType, word: Token, columns: list[Node]) -> tuple[str, ...]:
@@ -195,7 +197,7 @@ class _Reader:
             raise self.refusal(word, f'{rule_type} needs a column: {rule_type} "name"')
         if len(names) > most:
             takes = "only one column" if most else "no column"
-            hint = "; is a comma missing before it?" if names[most] in set(RuleType) else ""
+            hint = "; is a comma missing before it?" if names[most] in _COLUMNS else ""
             raise self.refusal(columns[most], f'"{names[most]}" is one too many: {rule_type} takes {takes}{hint}')
         for name, tree in zip(names, columns, strict=True):
             if not name.strip():
@@ -282,7 +284,7 @@ class _Reader:
             raise self.refusal(unit, f'"{unit}" is not supported yet; dates move by days')
         if not amount.isdecimal():
             raise self.refusal(amount, f'"{amount}" is no whole number of days')
-        return Now(int(sign + amount))
+        return Now(Duration(int(sign + amount), Unit.DAYS))
 
 
 _OPERANDS: Final[dict[str, Callable[[_Reader, Node], Operand]]] = {
