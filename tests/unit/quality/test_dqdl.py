@@ -85,7 +85,9 @@ def test_comments_and_line_ends_mean_nothing_and_a_rule_knows_its_place():
 
 def test_the_rules_of_the_flights_are_readable():
     text = (ROOT / "include" / "quality" / "flights.dqdl").read_text(encoding="utf-8")
-    assert {RuleType.ROW_COUNT, RuleType.COLUMN_VALUES} < {rule.type for rule in parse_ruleset(text, "flights.dqdl").rules}
+    assert {RuleType.ROW_COUNT, RuleType.COLUMN_VALUES} < {
+        rule.type for rule in parse_ruleset(text, "flights.dqdl").rules
+    }
 
 
 KNOWN = "(RowCount, IsComplete, IsUnique, ColumnValues, Completeness)"
@@ -209,7 +211,9 @@ def test_dqdl_that_is_not_run_yet_is_refused_by_name(text, line, column, message
 texts = st.text(st.characters(exclude_characters="\n", codec="utf-8"), max_size=12)
 names = texts.filter(str.strip)
 numbers = st.decimals(-1000000, 1000000, places=3)
-dates = st.one_of(st.dates(dt.date(1000, 1, 1)), st.builds(lambda days: Now(Duration(days, Unit.DAYS)), st.integers(-400, 400)))
+dates = st.one_of(
+    st.dates(dt.date(1000, 1, 1)), st.builds(lambda days: Now(Duration(days, Unit.DAYS)), st.integers(-400, 400))
+)
 strings = texts.filter(lambda text: len(text) != len("2013-01-15"))
 # a backslash in Spark SQL or in a regular expression belongs to the character after it
 raw = texts.map(lambda text: text.replace("\\", "\\\\")).filter(str.strip)
