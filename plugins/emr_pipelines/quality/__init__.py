@@ -4,14 +4,15 @@ Imports neither Airflow, boto3 nor Spark.
 """
 
 from emr_pipelines.quality.dqdl import parse_ruleset
+from emr_pipelines.quality.gate import Decision, Gate, decide, question, severity, strictest
 from emr_pipelines.quality.plan import Check, Plan, compile_plan
 from emr_pipelines.quality.results import (
-    Decision,
+    Measured,
     Outcome,
     QualityResult,
+    Quarantine,
     ResultError,
     RuleResult,
-    decide,
     format_table,
     parse_results,
 )
@@ -20,9 +21,12 @@ from emr_pipelines.quality.ruleset import Rule, Ruleset, RulesetError, RuleType
 __all__ = [
     "Check",
     "Decision",
+    "Gate",
+    "Measured",
     "Outcome",
     "Plan",
     "QualityResult",
+    "Quarantine",
     "ResultError",
     "Rule",
     "RuleResult",
@@ -34,4 +38,7 @@ __all__ = [
     "format_table",
     "parse_results",
     "parse_ruleset",
+    "question",
+    "severity",
+    "strictest",
 ]

@@ -1,13 +1,16 @@
-"""What a data quality check found, whichever engine found it, and what follows from it."""
+"""What a data quality check found, whichever engine found it."""
 
 from __future__ import annotations
 
 import json
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast, get_args
 
 Outcome = Literal["Passed", "Failed", "Error"]
+SEVERITY: Final = "severity"
+"""The label that says what a rule that does not pass leads to."""
 _WIDTH: Final = 120
 
 
@@ -21,9 +24,12 @@ class RuleResult:
 
     :param rule: its DQDL text.
     :param outcome: ``Error`` when it could not be evaluated, for example for want of a column.
-    :param measured: rows for RowCount, else a share from 0 to 1; ``None`` when nothing could be measured.
+    :param measured: the value that was compared: a count, a share from 0 to 1, a number of the rule type's own; ``None``
+        when nothing could be measured, and for rules combined of others.
     :param bound: what the measured value had to meet, such as ``> 0.95``.
     :param reason: what was seen, or why it could not be evaluated.
+    :param measure: the name that earlier values are found by; ``None`` for rules combined of others.
+    :param labels: the rule's labels.
     """
 
     rule: str
@@ -31,6 +37,33 @@ class RuleResult:
     measured: float | None
     bound: str
     reason: str
+    measure: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an analyzer measured; ``None`` when it could not, for the reason given."""
+
+    measure: str
+    measured: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Where the rows went that broke a rule about rows, and how many.
+
+    :param address: folder of the rows that broke one, each with the texts of the rules in its column ``failed_rules``.
+    :param rows: how many.
+    :param good: folder of the others; ``None`` when they were not asked for.
+    :param good_rows: how many.
+    """
+
+    address: str
+    rows: int
+    good: str | None
+    good_rows: int
 
 
 @dataclass(frozen=True)
@@ -41,6 +74,9 @@ class QualityResult:
     :param data: address of the data.
     :param rows: rows seen.
     :param seconds: how long the evaluation took.
+    :param schema: the data's columns: ``{"name", "type", "nullable"}``, types as Spark writes them.
+    :param analyzers: what was measured besides, judged by nobody.
+    :param quarantine: where rows went that broke a rule; ``None`` when that was not asked for.
     """
 
     source: str
@@ -48,20 +84,15 @@ class QualityResult:
     rows: int
     seconds: float
     rules: tuple[RuleResult, ...]
+    schema: tuple[Mapping[str, Any], ...] = ()
+    analyzers: tuple[Measured, ...] = ()
+    quarantine: Quarantine | None = None
 
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether data may go on.
-
-    :param passed: every rule passed.
-    :param reason: one line that names the rules that did not.
-    :param failing: those rules.
-    """
-
-    passed: bool
-    reason: str
-    failing: tuple[RuleResult, ...]
+    @property
+    def measures(self) -> dict[str, float]:
+        """Every value that was measured, by the name of its measure."""
+        told: list[RuleResult | Measured] = [*self.rules, *self.analyzers]
+        return {one.measure: one.measured for one in told if one.measure is not None and one.measured is not None}
 
 
 def parse_results(text: str) -> QualityResult:
@@ -71,26 +102,25 @@ def parse_results(text: str) -> QualityResult:
     """
     try:
         result = json.loads(text)
-        rules = tuple(_rule_result(rule) for rule in result["rules"])
         parsed = QualityResult(
-            str(result["source"]), str(result["data"]), int(result["rows"]), float(result["seconds"]), rules
+            source=str(result["source"]),
+            data=str(result["data"]),
+            rows=int(result["rows"]),
+            seconds=float(result["seconds"]),
+            rules=tuple(_rule_result(rule) for rule in result["rules"]),
+            schema=tuple(result.get("schema") or ()),
+            analyzers=tuple(
+                Measured(one["measure"], one["measured"], one["reason"]) for one in result.get("analyzers") or ()
+            ),
+            quarantine=Quarantine(**result["quarantine"]) if result.get("quarantine") else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ResultError(
             f"The quality check's result cannot be read ({type(error).__name__}: {error}). Run the check again."
         ) from error
-    if not rules:
+    if not parsed.rules:
         raise ResultError("The quality check's result holds no rule: nothing was checked. Run the check again.")
     return parsed
-
-
-def decide(result: QualityResult) -> Decision:
-    """Pass when every rule passed; a rule that could not be evaluated counts as failed."""
-    failing = tuple(rule for rule in result.rules if rule.outcome != "Passed")
-    if not failing:
-        return Decision(True, f"All {len(result.rules)} data quality rules passed", ())
-    named = "; ".join(f"{rule.rule} ({rule.reason})" for rule in failing)
-    return Decision(False, f"{len(failing)} of {len(result.rules)} data quality rules failed: {named}", failing)
 
 
 def format_table(result: QualityResult) -> str:
@@ -102,13 +132,19 @@ def format_table(result: QualityResult) -> str:
         "",
     ]
     rows = [("Outcome", "Measured", "Needs", "Rule")] + [
-        (rule.outcome, _number(rule.measured), rule.bound, rule.rule) for rule in result.rules
+        (told_outcome(rule), _number(rule.measured), rule.bound, rule.rule) for rule in result.rules
     ]
     reasons = [""] + ["" if rule.outcome == "Passed" else rule.reason for rule in result.rules]
     widths = [min(max(len(row[column]) for row in rows), 32) for column in range(3)]
     for row, reason in zip(rows, reasons, strict=True):
         lines += _row(row, reason, widths)
     return "\n".join(line for text in lines for line in (textwrap.wrap(text, _WIDTH) if len(text) > _WIDTH else [text]))
+
+
+def told_outcome(rule: RuleResult) -> str:
+    """Return the outcome, and what it leads to where that is not a failure: ``Failed: warn``."""
+    severity = rule.labels.get(SEVERITY)
+    return f"{rule.outcome}: {severity}" if rule.outcome != "Passed" and severity in ("warn", "ask") else rule.outcome
 
 
 def _row(row: tuple[str, ...], reason: str, widths: list[int]) -> list[str]:
@@ -141,7 +177,10 @@ def _rule_result(rule: Any) -> RuleResult:
     outcome = rule["outcome"]
     if outcome not in get_args(Outcome):
         raise ValueError(f"the outcome {outcome!r} is none of {', '.join(get_args(Outcome))}")
-    measured = rule["measured"]
-    if outcome == "Passed" and not isinstance(measured, int | float):
+    measure, measured = rule.get("measure", rule["rule"]), rule["measured"]
+    if outcome == "Passed" and measure is not None and not isinstance(measured, int | float):
         raise ValueError(f"the rule {rule['rule']!r} passed, but nothing was measured")
-    return RuleResult(str(rule["rule"]), cast("Outcome", outcome), measured, str(rule["bound"]), str(rule["reason"]))
+    labels = {str(name): str(value) for name, value in rule.get("labels", {}).items()}
+    return RuleResult(
+        str(rule["rule"]), cast("Outcome", outcome), measured, str(rule["bound"]), str(rule["reason"]), measure, labels
+    )

@@ -1,4 +1,4 @@
-"""What is made of a result: the decision and the table."""
+"""What is made of a result: values and the table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from emr_pipelines.quality import ResultError, decide, format_table, parse_results
+from emr_pipelines.quality import Measured, Quarantine, ResultError, format_table, parse_results
 
 
 def rule(outcome="Passed", measured=1.0, reason="5 of 5 rows", text='IsComplete "a"'):
@@ -19,29 +19,18 @@ def result(*rules):
     )
 
 
-def test_data_passes_when_every_rule_passed():
-    decision = decide(parse_results(result(rule(), rule())))
-    assert (decision.passed, decision.reason, decision.failing) == (True, "All 2 data quality rules passed", ())
-
-
-def test_a_failed_rule_and_one_that_could_not_be_evaluated_both_stop_the_data_and_are_named():
-    parsed = parse_results(result(rule(), rule("Failed", 0.8, "4 of 5 rows"), rule("Error", None, "no column", "X")))
-    decision = decide(parsed)
-    assert not decision.passed
-    assert decision.reason == '2 of 3 data quality rules failed: IsComplete "a" (4 of 5 rows); X (no column)'
-    assert parsed.rules[1:] == decision.failing
-
-
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
         ("", "JSONDecodeError"),
         ("[]", "TypeError"),
-        ("{}", "KeyError: 'rules'"),
+        ("{}", "KeyError: 'source'"),
         (result(), "holds no rule"),
         (result(rule("passed")), "the outcome 'passed' is none of Passed, Failed, Error"),
         (result(rule("Passed", None)), "passed, but nothing was measured"),
         (result({"rule": "X", "outcome": "Passed"}), "KeyError: 'measured'"),
+        (result(rule() | {"labels": ["severity"]}), "AttributeError"),
+        ("null", "TypeError"),
     ],
 )
 def test_a_result_that_cannot_be_read_never_counts_as_passed(text, cause):
@@ -80,3 +69,28 @@ def test_the_table_stays_within_120_columns_however_long_a_rule_is():
     lines = format_table(parse_results(result({**long, "bound": "in [" + ", ".join(["1"] * 60) + "]"}))).splitlines()
     assert max(map(len, lines)) <= 120
     assert " ".join(lines).count("1234567890") == 60
+
+
+def test_what_rules_and_analyzers_measured_is_found_by_its_name():
+    text = json.loads(
+        result(rule(measured=0.5) | {"measure": 'Completeness "a"'}, rule(measured=None) | {"measure": None})
+    )
+    text["analyzers"] = [
+        {"measure": "RowCount", "measured": 5, "reason": "5 rows"},
+        {"measure": 'Mean "a"', "measured": None, "reason": "no values"},
+    ]
+    parsed = parse_results(json.dumps(text))
+    assert parsed.measures == {'Completeness "a"': 0.5, "RowCount": 5}
+    assert parsed.analyzers[1] == Measured('Mean "a"', None, "no values")
+
+
+def test_where_bad_rows_went_is_read():
+    text = json.loads(result(rule()))
+    text["quarantine"] = {"address": "s3://b/bad/", "rows": 2, "good": None, "good_rows": 3}
+    assert parse_results(json.dumps(text)).quarantine == Quarantine("s3://b/bad/", 2, None, 3)
+
+
+@pytest.mark.parametrize(("label", "told"), [("fail", "Failed"), ("warn", "Failed: warn"), ("ask", "Failed: ask")])
+def test_the_table_tells_what_a_rule_that_did_not_pass_leads_to(label, told):
+    failed = rule("Failed", 0.8) | {"labels": {"severity": label}}
+    assert told in [line.split("  ")[0] for line in format_table(parse_results(result(failed))).splitlines()]
