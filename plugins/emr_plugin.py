@@ -13,7 +13,7 @@ import airflow.providers.amazon.aws.hooks.base_aws  # noqa: F401
 from airflow.plugins_manager import AirflowPlugin
 
 import emr_pipelines
-from emr_pipelines.checking import compile_ruleset
+from emr_pipelines.checking import ruleset_of
 from emr_pipelines.environments import include_folder
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.quality import RulesetError, parse_ruleset
@@ -24,7 +24,7 @@ with suppress(ConfigurationError):
     emr_pipelines.current_environment()
 for ruleset in include_folder().glob("quality/*.dqdl"):
     with suppress(RulesetError, ValueError, OSError):
-        compile_ruleset(f"quality/{ruleset.name}")
+        ruleset_of(f"quality/{ruleset.name}")
 
 
 class EmrPipelinesPlugin(AirflowPlugin):

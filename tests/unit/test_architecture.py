@@ -22,6 +22,7 @@ FLOORS = [
     {"watching"},
     {"operators"},
     {"checking"},
+    {"approving"},
     {"engines", "acquiring", "releasing", "reaping"},
     {"pipeline"},
     {"__init__"},

@@ -7,6 +7,7 @@ from emr_pipelines.quality.dqdl import parse_ruleset
 from emr_pipelines.quality.gate import Decision, Gate, decide, question, severity, strictest
 from emr_pipelines.quality.plan import Check, Plan, compile_plan
 from emr_pipelines.quality.results import (
+    SEVERITY,
     Measured,
     Outcome,
     QualityResult,
@@ -19,6 +20,7 @@ from emr_pipelines.quality.results import (
 from emr_pipelines.quality.ruleset import Rule, Ruleset, RulesetError, RuleType
 
 __all__ = [
+    "SEVERITY",
     "Check",
     "Decision",
     "Gate",
