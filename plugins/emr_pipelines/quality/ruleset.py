@@ -66,6 +66,21 @@ class RuleType(StrEnum):
     FILE_UNIQUENESS = "FileUniqueness"
 
 
+# what is measured is the share of what meets the condition, so that another condition is another measure
+_JUDGED: Final = frozenset(
+    {
+        RuleType.COLUMN_VALUES,
+        RuleType.COLUMN_LENGTH,
+        RuleType.COLUMN_DATA_TYPE,
+        RuleType.DATA_FRESHNESS,
+        RuleType.FILE_FRESHNESS,
+        RuleType.FILE_SIZE,
+    }
+)
+# their parameters are SQL or regular expressions
+RAW: Final = frozenset({RuleType.CUSTOM_SQL, RuleType.COLUMN_NAMES_MATCH_PATTERN})
+
+
 class Keyword(StrEnum):
     """Values that DQDL has a word for."""
 
@@ -233,13 +248,7 @@ class Rule:
     @property
     def measure(self) -> str:
         """What it measures, under the name that earlier results of it are found by: its text without what the value must meet."""
-        judged = self.type in (
-            RuleType.COLUMN_VALUES,
-            RuleType.COLUMN_LENGTH,
-            RuleType.COLUMN_DATA_TYPE,
-            RuleType.DATA_FRESHNESS,
-        )
-        return self._text(self.condition if judged else None)
+        return self._text(self.condition if self.type in _JUDGED else None)
 
     def __str__(self) -> str:
         return " ".join(
@@ -247,7 +256,7 @@ class Rule:
         )
 
     def _text(self, condition: Condition | None) -> str:
-        parts = [str(self.type), *(quoted(name) for name in self.parameters)]
+        parts = [_named(self.type, self.parameters)]
         if condition:
             parts.append(str(condition))
         if self.where is not None:
@@ -284,7 +293,7 @@ class Analyzer:
     column: int = field(default=1, compare=False)
 
     def __str__(self) -> str:
-        return " ".join([str(self.type), *(quoted(name) for name in self.parameters)])
+        return _named(self.type, self.parameters)
 
 
 @dataclass(frozen=True)
@@ -301,8 +310,10 @@ class Ruleset:
     references: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        references = ", ".join(quoted(alias) for alias in self.references)
+        sources = f'DataSources = {{ "AdditionalDataSources": [{references}] }}\n' if references else ""
         sections = [("Rules", self.rules), ("Analyzers", self.analyzers)]
-        return "".join(
+        return sources + "".join(
             f"{name} = [\n" + ",\n".join(f"    {_labelled(one)}" for one in entries) + "\n]\n"
             for name, entries in sections
             if entries
@@ -337,14 +348,19 @@ def _dynamic(operand: Operand) -> bool:
 
 def _labelled(entry: Rule | Composite | Analyzer) -> str:
     """Write labels where DQDL has them: behind a rule's filter and before what it is ``with``, behind a composite's last parenthesis."""
-    labels = {} if isinstance(entry, Analyzer) else entry.labels
-    if not labels:
+    if isinstance(entry, Analyzer):
         return str(entry)
-    written = "labels=[" + ", ".join(f"{quoted(name)}={quoted(value)}" for name, value in labels.items()) + "]"
-    if isinstance(entry, Rule):
-        bare = replace(entry, tags={})
-        return " ".join([str(bare), written, *(f"with {name} {condition}" for name, condition in entry.tags.items())])
-    return f"({entry}) {written}"
+    written = "labels=[" + ", ".join(f"{quoted(name)}={quoted(value)}" for name, value in entry.labels.items()) + "]"
+    if isinstance(entry, Composite):
+        text = f" {entry.operator} ".join(f"({_labelled(rule)})" for rule in entry.rules)
+        return f"({text}) {written}" if entry.labels else text
+    bare = [str(replace(entry, tags={}))] + [written] * bool(entry.labels)
+    return " ".join([*bare, *(f"with {name} {condition}" for name, condition in entry.tags.items())])
+
+
+def _named(rule_type: RuleType, parameters: tuple[str, ...]) -> str:
+    write = quoted_raw if rule_type in RAW else quoted
+    return " ".join([str(rule_type), *(write(text) for text in parameters)])
 
 
 def quoted(value: str) -> str:
