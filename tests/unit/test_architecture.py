@@ -18,7 +18,7 @@ FLOORS = [
     {"documents", "quality"},
     {"environments"},
     {"choosing"},
-    {"artifacts", "clients", "membership", "links", "endings", "missing", "events", "history"},
+    {"artifacts", "clients", "membership", "links", "endings", "missing", "events", "history", "past_results"},
     {"watching"},
     {"operators"},
     {"checking"},

@@ -1,0 +1,174 @@
+"""What earlier quality checks of a dataset measured: where results lie in S3, and how those of earlier partitions are found.
+
+    s3://<data bucket>/quality-results/<dataset>/<partition>/<UTC time>-<key of the job run>.json
+
+Partitions come one after another as people order them: ``9`` before ``10``, and days by date.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from emr_pipelines.quality import QualityResult, ResultError, Rule, Ruleset, parse_results
+from emr_pipelines.quality.ruleset import Arithmetic, Call, Composite, Operand
+
+logger = logging.getLogger(__name__)
+
+FOLDER: Final = "quality-results"
+_SHOWN: Final = 7
+"""Values that a trend shows, this one included: a week of daily partitions."""
+
+
+def result_address(bucket: str, dataset: str, partition: str, written_at: float, key_id: str) -> str:
+    """Return where the result of a check lies: for one job run always the same, and in the order of time.
+
+    :param dataset: the dataset's name; ``<dag>.<task>`` for a check of data that is none.
+    :param partition: the partition's value; what else tells the runs of the check apart, such as the logical date.
+    :param written_at: when the job run was recorded (``keys.Record``), in seconds since 1970.
+    """
+    time = f"{datetime.fromtimestamp(written_at, UTC):%Y%m%dT%H%M%SZ}"
+    return f"s3://{bucket}/{_prefix(dataset)}{_encoded(partition)}/{time}-{key_id}.json"
+
+
+def earlier_measures(s3: Any, bucket: str, dataset: str, partition: str, depth: int) -> dict[str, list[float]]:
+    """Return what was measured of the ``depth`` partitions before this one: measure -> values, that of the nearest partition first.
+
+    Of each partition the newest result that can be read counts; this partition's own and those of later ones never do. A partition
+    without a readable result is passed over, and a measure that was not taken there has a value less.
+
+    Calls: one ListObjectsV2 for each thousand results of the dataset, and a GetObject for each of the partitions; none for depth 0.
+    """
+    measures: dict[str, list[float]] = {}
+    if depth < 1:
+        return measures
+    results = _results(s3, bucket, _prefix(dataset))
+    before = [one for one in results if in_order(one) < in_order(partition)]
+    found = 0
+    for one in sorted(before, key=in_order, reverse=True):
+        if result := _newest(s3, bucket, results[one]):
+            for measure, value in result.measures.items():
+                measures.setdefault(measure, []).append(value)
+            found += 1
+            if found == depth:
+                break
+    return measures
+
+
+def earlier_result(s3: Any, address: str) -> QualityResult | None:
+    """Return the newest readable result of the same partition before the one at this address; ``None`` for its first check.
+
+    Calls: one ListObjectsV2, one GetObject.
+    """
+    bucket, _, this = address.removeprefix("s3://").partition("/")
+    keys = [key for key in _keys(s3, bucket, this.rpartition("/")[0] + "/") if key < this]
+    return _newest(s3, bucket, keys)
+
+
+def depth_needed(ruleset: Ruleset) -> int:
+    """Return from how many earlier partitions a ruleset's dynamic rules need values: the greatest ``last(n)``; 0 when none does."""
+    operands = (operand for rule in _rules(ruleset.rules) for operand in _operands(rule))
+    return max((_depth(operand) for operand in operands), default=0)
+
+
+def changed_since(earlier: QualityResult, now: QualityResult) -> list[str]:
+    """Say what another check of the same partition found otherwise than the one before, a line for each rule; empty for nothing."""
+    before = {rule.rule: rule for rule in earlier.rules}
+    lines = [] if earlier.rows == now.rows else [f"{earlier.rows:,} rows became {now.rows:,}"]
+    for rule in now.rules:
+        was = before.pop(rule.rule, None)
+        if was is None:
+            lines.append(f"{rule.rule}: is new, {rule.outcome}")
+        elif (was.outcome, was.measured) != (rule.outcome, rule.measured):
+            values = f"measured {_number(was.measured)}, now {_number(rule.measured)}"
+            lines.append(f"{rule.rule}: was {was.outcome}, is {rule.outcome}; {values}")
+    return lines + [f"{rule}: is no longer checked" for rule in before]
+
+
+def trend(earlier: Mapping[str, Sequence[float]], now: Mapping[str, float]) -> list[str]:
+    """Lay out the last values of each measure as lines of text, oldest first and this one last; nothing for what has no past.
+
+    :param earlier: as ``earlier_measures`` returns it.
+    """
+    rows = [
+        (measure, [_number(one) for one in [*reversed(earlier[measure][: _SHOWN - 1]), value]])
+        for measure, value in now.items()
+        if earlier.get(measure)
+    ]
+    widest = max((len(measure) for measure, _ in rows), default=0)
+    return [f"{measure.ljust(widest)}  {' -> '.join(values)}" for measure, values in rows]
+
+
+def in_order(partition: str) -> list[Any]:
+    """Return what partitions are sorted by: their values, numbers within them by size."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", partition))]
+
+
+def _prefix(dataset: str) -> str:
+    return f"{FOLDER}/{_encoded(dataset)}/"
+
+
+def _encoded(text: str) -> str:
+    """Encode a text as one part of a key: also ``..``, which clients take for a way up."""
+    return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
+
+
+def _results(s3: Any, bucket: str, prefix: str) -> dict[str, list[str]]:
+    """List the keys of a dataset's results by partition, oldest first."""
+    results: dict[str, list[str]] = {}
+    for key in _keys(s3, bucket, prefix):
+        partition, slash, _ = key.removeprefix(prefix).partition("/")
+        if slash:
+            results.setdefault(unquote(partition), []).append(key)
+    return results
+
+
+def _keys(s3: Any, bucket: str, prefix: str) -> Iterator[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return (found["Key"] for page in pages for found in page.get("Contents", []) if found["Key"].endswith(".json"))
+
+
+def _newest(s3: Any, bucket: str, keys: Iterable[str]) -> QualityResult | None:
+    """Read the newest of some results that can be read; what is no result is said and passed over, it must not fail a check."""
+    for key in sorted(keys, reverse=True):
+        try:
+            return parse_results(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+        except (ResultError, UnicodeDecodeError, s3.exceptions.NoSuchKey) as error:
+            logger.warning("The earlier result s3://%s/%s is passed over: %s", bucket, key, error)
+    return None
+
+
+def _rules(rules: Iterable[Rule | Composite]) -> Iterator[Rule]:
+    for rule in rules:
+        if isinstance(rule, Composite):
+            yield from _rules(rule.rules)
+        else:
+            yield rule
+
+
+def _operands(rule: Rule) -> Iterator[Operand]:
+    for condition in (rule.condition, *rule.tags.values()):
+        if condition is not None:
+            yield from condition.operands
+
+
+def _depth(operand: Operand) -> int:
+    match operand:
+        case Call("last", (Decimal() as count,)):
+            return int(count)
+        case Call("last"):
+            return 1
+        case Call():
+            return max((_depth(argument) for argument in operand.arguments), default=0)
+        case Arithmetic():
+            return max(_depth(operand.left), _depth(operand.right))
+    return 0
+
+
+def _number(measured: float | None) -> str:
+    return "nothing" if measured is None else f"{measured:,.10g}"
