@@ -5,7 +5,6 @@ from xdist import is_xdist_worker
 from xdist.scheduler import LoadFileScheduling
 
 LONGEST = (
-    ("tests/pipelines/",),
     ("tests/unit/flights/test_flights.py", "tests/unit/quality/", "tests/unit/test_spark_sql_job.py"),
     ("tests/unit/local_airflow/test_whole.py",),
     ("tests/local_emr/engine/",),

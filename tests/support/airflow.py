@@ -68,7 +68,7 @@ def known_options(home: Path) -> set[tuple[str, str]]:
     return {(section, option) for section, option in ask_airflow(script, home)}
 
 
-def ended_run(client: AirflowClient, dag_id: str, run_id: str, *, seconds: float = 300) -> dict[str, Any]:
+def ended_run(client: AirflowClient, dag_id: str, run_id: str, *, seconds: float = 600) -> dict[str, Any]:
     """Return the run once it has ended; an AssertionError names the tasks' states when that takes too long."""
     deadline = time.monotonic() + seconds
     while (run := client.run(dag_id, run_id))["state"] not in ENDED:
