@@ -14,8 +14,10 @@ from airflow.plugins_manager import AirflowPlugin
 
 import emr_pipelines
 from emr_pipelines.checking import ruleset_of
+from emr_pipelines.datasets import staged
 from emr_pipelines.environments import include_folder
 from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.manifests import published
 from emr_pipelines.quality import RulesetError, parse_ruleset
 
 parse_ruleset("Rules = [ RowCount > 0 ]", "the first one builds the grammar")
@@ -28,6 +30,7 @@ for ruleset in include_folder().glob("quality/*.dqdl"):
 
 
 class EmrPipelinesPlugin(AirflowPlugin):
-    """Makes the package known to ``airflow plugins``."""
+    """Makes the package known to ``airflow plugins``, and to templates as ``macros.emr_pipelines``."""
 
     name = emr_pipelines.__name__
+    macros = [staged, published]  # noqa: RUF012  # Airflow's convention

@@ -2,22 +2,30 @@
 
 from emr_pipelines.checking import QualityCheckOperator
 from emr_pipelines.choosing import Between, OneOf
+from emr_pipelines.datasets import STAGED, VERSION, Dataset
 from emr_pipelines.environments import current_environment
 from emr_pipelines.jobs import CommandJob, HiveJob, SparkJob, SparkSqlJob
+from emr_pipelines.manifests import published
 from emr_pipelines.operators import EmrJobOperator
 from emr_pipelines.pipeline import EmrPipeline
+from emr_pipelines.publishing import PublishOperator
 from emr_pipelines.reaping import EmrReaperOperator
 
-__all__ = [
+__all__ = [  # noqa: RUF022  # in Python's own order
     "Between",
     "CommandJob",
+    "Dataset",
     "EmrJobOperator",
     "EmrPipeline",
     "EmrReaperOperator",
     "HiveJob",
     "OneOf",
+    "PublishOperator",
     "QualityCheckOperator",
+    "STAGED",
     "SparkJob",
     "SparkSqlJob",
+    "VERSION",
     "current_environment",
+    "published",
 ]

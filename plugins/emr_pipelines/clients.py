@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from emr_pipelines.environments import Environment
 from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Clients, Target
 from emr_pipelines.targets.profile import Profile
@@ -55,3 +56,9 @@ def target_of_profile(profile: Profile) -> Target:
 def s3_of_profile(profile: Profile) -> Any:
     """Return the S3 client of a profile's connection and region."""
     return clients_for(profile.connection, profile.region).repeating("s3")
+
+
+def clients_of_environment(environment: Environment) -> Clients:
+    """Return the clients of what belongs to no profile, such as what is published: those of the first profile in the file."""
+    first = next(iter(environment.profiles.values()))
+    return clients_for(first.connection, first.region)

@@ -23,6 +23,7 @@ from emr_pipelines.targets import profile_model, target_names
 from emr_pipelines.targets.profile import Profile
 
 _DEPLOYMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+_SETTINGS = ("deployment", "buckets", "catalogue", "reaper", "watching", "profiles")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -62,9 +63,21 @@ class Watching(BaseModel):
     """Airflow connection with which the queue is read."""
 
 
+class Catalogue(BaseModel):
+    """The AWS Glue database whose tables publishing switches; reached as the first profile of the file is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database: str = Field(pattern=r"^[a-z0-9_]{1,255}$")
+    """Database of the tables that datasets name."""
+
+
 @dataclass(frozen=True)
 class Environment:
-    """One file: profiles by name, buckets by purpose, the name of this Airflow installation, what its reaper does, how it waits."""
+    """One file: profiles by name, buckets by purpose, the name of this Airflow installation, what its reaper does, how it waits.
+
+    ``catalogue`` is where it publishes tables, if it does.
+    """
 
     name: str
     deployment: str
@@ -73,6 +86,7 @@ class Environment:
     reaper: Reaping
     watching: Watching
     source: Path
+    catalogue: Catalogue | None = None
 
     def profile(self, name: str) -> Profile:
         """Return a profile by name.
@@ -123,9 +137,9 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
     document = Document(path)
     content = document.content
     document.require(
-        set(content) <= {"deployment", "buckets", "reaper", "watching", "profiles"},
+        set(content) <= set(_SETTINGS),
         (),
-        _unknown(content, "deployment", "buckets", "reaper", "watching", "profiles"),
+        _unknown(content, *_SETTINGS),
     )
     name = deployment or content.get("deployment") or ("local" if path.stem == "local" else None)
     document.require(
@@ -151,6 +165,12 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
         ("watching",),
         "watching: settings are needed, such as {call_share: 0.5, triggerers: 2}",
     )
+    catalogue = content.get("catalogue")
+    document.require(
+        catalogue is None or isinstance(catalogue, dict),
+        ("catalogue",),
+        "catalogue: the name of its database is needed, such as {database: flights}",
+    )
     profiles = content.get("profiles")
     document.require(isinstance(profiles, dict) and profiles, ("profiles",), "profiles: at least one profile is needed")
     return Environment(
@@ -161,6 +181,7 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
         reaper=document.model(Reaping, ("reaper",), reaper),
         watching=document.model(Watching, ("watching",), watching),
         source=path,
+        catalogue=None if catalogue is None else document.model(Catalogue, ("catalogue",), catalogue),
     )
 
 

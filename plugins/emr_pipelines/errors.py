@@ -5,9 +5,12 @@
     ├── ComputeError                    compute that could not be created, or ended before its work did
     │   ├── ComputeReleasedError        a job asks for compute that has already ended
     │   └── ComputeUnavailableError     capacity, quota or the service itself stood in the way
-    └── JobError                        a job run that did not succeed
-        ├── JobCapacityError            the job run never worked or was cut off, for want of capacity
-        └── JobDeadlineError            the job run was cancelled because its time was up
+    ├── JobError                        a job run that did not succeed
+    │   ├── JobCapacityError            the job run never worked or was cut off, for want of capacity
+    │   └── JobDeadlineError            the job run was cancelled because its time was up
+    └── DataError                       data that is not where it should be, or not as it should be
+        ├── NotStagedError              a task asks for what another one has not staged in this run
+        └── NotPublishedError           a reader asks for a partition of which no version was published
 
 Each message is for the person at 3 a.m.: the cause first, then what still runs and costs, then what to do.
 """
@@ -45,3 +48,15 @@ class JobCapacityError(JobError):
 
 class JobDeadlineError(JobError):
     """A job run was cancelled because it ran longer than its task's ``execution_timeout``."""
+
+
+class DataError(EmrPipelinesError):
+    """Data is not where it should be, or not as it should be."""
+
+
+class NotStagedError(DataError):
+    """A task asks for what another one has not staged in this run."""
+
+
+class NotPublishedError(DataError):
+    """A reader asks for a partition of which no version was published."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -12,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from emr_pipelines import failures
 from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
 from emr_pipelines.clients import s3_of_profile
+from emr_pipelines.datasets import STAGED_XCOM, Partition, Staged, check_staging
 from emr_pipelines.endings import is_unwanted
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
 from emr_pipelines.hints import hint_for
@@ -50,17 +52,22 @@ _LOG_SECONDS = 60.0
 class EmrJobOperator(BaseOperator):
     """Runs a job, once, on the compute that its pipeline acquired.
 
-    Its XCom is ``{"compute": <id>, "job_run": <id>, "began": ..., "ended": ...}``, times in seconds since 1970.
+    Its XCom is ``{"compute": <id>, "job_run": <id>, "began": ..., "ended": ...}``, times in seconds since 1970; with ``stages``
+    it has a second one, ``staged``: ``{"dataset", "address", "partition", "version", "location"}``.
 
     :param job: what to run; its texts may hold templates.
+    :param stages: the dataset's partition that the job writes; its value may be a template. Each job run writes a version of its
+        own: ``STAGED`` in the job's texts becomes that version's folder, ``VERSION`` its name. Later tasks of the run name the
+        folder by this task's ``staged``; readers see it when it is published.
+    :raises ConfigurationError: the task stands in no pipeline, its job's code does not exist, or it stages what its job does not write.
     """
 
-    template_fields = ("job",)
+    template_fields = ("job", "partition")
     template_fields_renderers = {"job": "json"}  # noqa: RUF012  # Airflow's convention
     operator_extra_links = JOB_LINKS
     ui_color = "#f5e6d8"
 
-    def __init__(self, *, job: Job | dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, job: Job | dict[str, Any], stages: Partition | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         membership_of(self)
         specification = job_from(job) if isinstance(job, dict) else job
@@ -68,10 +75,33 @@ class EmrJobOperator(BaseOperator):
             if not is_address(path):
                 existing(path, self.task_id)
         self.job: dict[str, Any] = specification.model_dump(mode="json")
+        check_staging(self.task_id, self.job, stages)
+        self.stages = stages
+        self.partition = stages.value if stages else None
         self._running: tuple[Compute, str] | None = None
         self._claimed: tuple[Compute, Key] | None = None
         self._task_instance: Any = None
         self._unwanted = False
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Begin a mapped task.
+
+        :raises ConfigurationError: it stages: there is one version of a partition to publish, and each of its job runs would write one.
+        """
+        if kwargs.get("stages") is not None:
+            raise ConfigurationError(_mapped(kwargs.get("task_id")))
+        return super().partial(**kwargs)
+
+    @property
+    def staged(self) -> str:
+        """The template that gives later tasks of a run the folder which this task's job run has written.
+
+        :raises ConfigurationError: the task stages nothing.
+        """
+        if self.stages is None:
+            raise ConfigurationError(f"Task {self.task_id!r} stages nothing: give it stages=<dataset>.partition(...)")
+        return f"{{{{ macros.emr_pipelines.staged(ti, {self.task_id!r}) }}}}"
 
     def code_paths(self) -> list[str]:
         """List what the job needs in S3 and the DAG names by a path below ``include/``."""
@@ -181,7 +211,7 @@ class EmrJobOperator(BaseOperator):
         attempt = Attempt(
             max_tries=ti.max_tries,
             clear_number=getattr(run.context["dag_run"], "clear_number", None) or 0,
-            fingerprint=fingerprint({"job": self.job, "code": [code[path] for path in self.code_paths()]}),
+            fingerprint=fingerprint(self._work(code)),
         )
         action, standing, existing = self._decision(run, record, attempt)
         if record and existing and action in (Action.ADOPT, Action.RETURN):
@@ -201,9 +231,29 @@ class EmrJobOperator(BaseOperator):
         self.log.info("Started job run %s (%s) on %s", started.id, started.name, compute.id)
         return compute, started.id, record.written_at
 
+    def _work(self, code: Mapping[str, str]) -> dict[str, Any]:
+        """Return what says whether two job runs would do the same; not where: each writes a version of its own."""
+        work = {"job": self.job, "code": [code[path] for path in self.code_paths()]}
+        return work if self.stages is None else {**work, "stages": self._partition().address}
+
+    def _partition(self) -> Partition:
+        """Return the partition that this run stages, now that its value is rendered."""
+        assert self.stages is not None  # noqa: S101  # asked only of tasks that stage
+        if self._task_instance.map_index not in (None, -1):
+            raise AirflowFailException(_mapped(self.task_id))
+        try:
+            return self.stages.dataset.partition(str(self.partition))
+        except ConfigurationError as error:
+            raise AirflowFailException(str(error)) from None
+
+    def _staged_by(self, key: Key) -> Staged:
+        return self._partition().staged(key.id)
+
     def _submit(self, run: Run, compute: Compute, code: Mapping[str, str], record: Record) -> JobRun:
         key = self._key(run, record)
         job = self.prepare(run, code, key)
+        if self.stages is not None:
+            job = job_from(self._staged_by(key).fill(job.model_dump(mode="json")))
         # What a mapped task runs may be known only now.
         check_engine(job, self.task_id, run.environment.profile(compute.profile))
         if self._unwanted:
@@ -273,6 +323,7 @@ class EmrJobOperator(BaseOperator):
     def _ended(self, context: Context, compute: Compute, job_run: str, state: JobState) -> Any:
         self._running = None
         if state.state is RunState.SUCCEEDED:
+            self._tell_staged(Run.of(context))
             return self.succeeded(Run.of(context), compute, job_run) | {"began": state.began, "ended": state.ended}
         logs = self._logs(compute, job_run)
         found = failures.cause_in(logs.streams)
@@ -298,6 +349,20 @@ class EmrJobOperator(BaseOperator):
         )
         raise kind(message)
 
+    def _tell_staged(self, run: Run) -> None:
+        """Tell later tasks what the job run has written."""
+        if self.stages is None:
+            return
+        record = Record.from_json(run.context["task_state_store"].get(RECORD))
+        if record is None:
+            raise JobError(
+                "The record of this task's job run is gone from the task state store, and with it the name of the version that it "
+                "wrote. Clear this task with its downstream to write another one."
+            )
+        staged = self._staged_by(self._key(run, record))
+        run.context["ti"].xcom_push(key=STAGED_XCOM, value=asdict(staged))
+        self.log.info("Staged %s, which readers see once it is published", staged.location)
+
     def _logs(self, compute: Compute, job_run: str) -> Logs:
         """Read the logs, waiting a while for EMR to deliver them."""
         target = target_of(compute)
@@ -322,6 +387,13 @@ class EmrJobOperator(BaseOperator):
         if ti.try_number <= ti.max_tries:
             return "Airflow will retry this task: that starts a new job run."
         return "No retry is left: after mending the cause, clear this task with 'Only failed' off."
+
+
+def _mapped(task_id: str | None) -> str:
+    return (
+        f"Task {task_id!r} is mapped, and each of its job runs would stage a version of its own, of which one can be published. "
+        "Write a task for each partition, or let one job write the partition"
+    )
 
 
 def check_engine(job: Job, task_id: str, profile: Profile) -> None:
