@@ -41,14 +41,14 @@ class ApproveOperator(ApprovalOperator):
         response_timeout: timedelta = timedelta(hours=24),
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            subject="Rules of data quality were broken",
-            defaults=self.REJECT,
-            fail_on_reject=True,
-            response_timeout=response_timeout,
-            params={_REASON: Param("", type="string", title="Reason", description="Kept with the run")},
-            **{"retries": 0, **kwargs, "execution_timeout": None},  # Airflow takes one for the time to answer
-        )
+        fixed = {
+            "subject": "Rules of data quality were broken",
+            "defaults": self.REJECT,
+            "fail_on_reject": True,
+            "params": {_REASON: Param("", type="string", title="Reason", description="Kept with the run")},
+            "execution_timeout": None,  # Airflow would take it for the time to answer
+        }
+        super().__init__(response_timeout=response_timeout, **{"retries": 0, **kwargs, **fixed})
         self.asked_about = [self._registered(check) for check in checks]
         limit = self.dag.dagrun_timeout if self.has_dag() else None  # type: ignore[no-untyped-call]  # Airflow's has no types
         if limit and limit <= response_timeout:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Param, TaskGroup
+from airflow.sdk import DAG, Param, TaskGroup, chain
 
 from emr_pipelines.acquiring import AcquireOperator
+from emr_pipelines.approving import ApproveOperator
+from emr_pipelines.checking import QualityCheckOperator, may_ask
 from emr_pipelines.choosing import TARGET, Bounds, Offer
 from emr_pipelines.engines import jobs_in
 from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.membership import Membership
-from emr_pipelines.operators import check_engine
+from emr_pipelines.operators import EmrJobOperator, check_engine
+from emr_pipelines.publishing import PublishOperator
 from emr_pipelines.releasing import ReleaseOnTimeout, ReleaseOperator, VerdictOperator
 
 _IN_THE_FORM = (
@@ -75,6 +79,32 @@ class EmrPipeline(TaskGroup):
         """Return the verdict: what follows the pipeline follows it."""
         verdict = self.children.get(self.child_id("verdict"))  # type: ignore[no-untyped-call]  # Airflow's has no types
         return iter([verdict]) if verdict else super().get_leaves()
+
+    def publish(self, *jobs: EmrJobOperator, approve_within: timedelta = timedelta(hours=24)) -> PublishOperator:
+        """Let readers see what jobs of the group staged, after release, once every check of the group passed or a person approved.
+
+        ::
+
+            pipeline >> approve >> publish
+
+        ``approve`` is there when a rule of a check may ask. For a second pipeline of a DAG, call it inside a ``TaskGroup``.
+
+        :param jobs: those whose staged partitions are published together.
+        :param approve_within: how long a person has to answer.
+        :raises ConfigurationError: the group has no check, or the DAG's ``dagrun_timeout`` leaves a person too little time.
+        """
+        checks = [task for task in self if isinstance(task, QualityCheckOperator)]
+        if not checks:
+            raise ConfigurationError(
+                f"EmrPipeline {self.group_id!r} has no QualityCheckOperator: nothing audits what it would publish. Add one to the group"
+            )
+        asking = [check for check in checks if may_ask(check.ruleset)]
+        approve = None
+        if asking:
+            approve = ApproveOperator(task_id="approve", checks=asking, response_timeout=approve_within)
+        publish = PublishOperator(task_id="publish", staged=jobs, audited_by=checks, approved_by=approve)
+        chain(self, *([approve] if approve else []), publish)
+        return publish
 
     def _surround(self) -> None:
         roots, leaves = list(self.get_roots()), list(self.get_leaves())

@@ -15,6 +15,7 @@ from emr_pipelines import (
     QualityCheckOperator,
     SparkJob,
 )
+from emr_pipelines.datasets import STAGED, Dataset
 from emr_pipelines.engines import engines_needed
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.quality import RulesetError
@@ -250,3 +251,54 @@ def test_a_mapped_quality_check_needs_spark(dag):
 def test_the_tasks_that_failed_come_before_those_that_never_ran():
     states = {"emr.a": "success", "emr.b": "upstream_failed", "emr.c": "failed", "emr.d": "skipped"}
     assert failures_among(states) == ["emr.c", "emr.b"]
+
+
+def staging(task_id: str) -> EmrJobOperator:
+    flights = Dataset(task_id, f"s3://t-data/{task_id}/")
+    return EmrJobOperator(
+        task_id=task_id, stages=flights.partition("{{ ds }}"), job=SparkJob(script="jobs/a.py", args=("--to", STAGED))
+    )
+
+
+def test_what_a_pipeline_staged_is_published_after_release_behind_a_person_where_a_rule_asks(dag, include):
+    (include / "quality/asks.dqdl").write_text('Rules = [ RowCount > 0 labels=["severity"="ask"] ]')
+    with EmrPipeline("emr") as emr:
+        flights, delays = staging("flights"), staging("delays")
+        QualityCheckOperator(task_id="check", ruleset="quality/asks.dqdl", data=flights.staged)
+        QualityCheckOperator(task_id="other", ruleset="quality/good.dqdl", data=delays.staged)
+    publish = emr.publish(flights, delays)
+    assert {
+        name: after for name, after in downstream(dag).items() if name in ("emr.verdict", "approve", "publish")
+    } == {
+        "emr.verdict": {"approve"},
+        "approve": {"publish"},
+        "publish": set(),
+    }
+    assert dag.get_task("approve").asked_about == ["emr.check"]
+    assert [asset.name for asset in publish.outlets] == ["flights", "delays"]
+
+
+def test_no_task_asks_a_person_where_no_rule_does(dag):
+    with EmrPipeline("emr") as emr:
+        flights = staging("flights")
+        QualityCheckOperator(task_id="check", ruleset="quality/good.dqdl", data=flights.staged)
+    emr.publish(flights)
+    assert downstream(dag)["emr.verdict"] == {"publish"}
+
+
+def test_what_nothing_audits_is_not_published(dag):
+    with EmrPipeline("emr") as emr:
+        flights = staging("flights")
+    with pytest.raises(ConfigurationError, match="has no QualityCheckOperator: nothing audits what it would publish"):
+        emr.publish(flights)
+
+
+def test_two_pipelines_of_a_dag_publish_in_groups_of_their_own(dag):
+    for name in ("one", "two"):
+        with EmrPipeline(name) as emr:
+            flights = staging(f"flights_{name}")
+            QualityCheckOperator(task_id="check", ruleset="quality/good.dqdl", data=flights.staged)
+        with TaskGroup(f"after_{name}"):
+            emr.publish(flights)
+    assert downstream(dag)["one.verdict"] == {"after_one.publish"}
+    assert downstream(dag)["two.verdict"] == {"after_two.publish"}
