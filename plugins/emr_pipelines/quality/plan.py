@@ -1,233 +1,182 @@
-"""Compiles a ruleset to a plan: what one scan of the data measures, and what each rule makes of it.
+"""Compiles a ruleset to a plan: what is measured, as far as possible in one scan of the data, and what each rule makes of it.
 
 A plan is JSON. ``jobs/quality_check.py`` evaluates it with plain Spark, knowing nothing of DQDL.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from emr_pipelines.quality.ruleset import Condition, Keyword, Kind, Now, Operand, Rule, Ruleset, RuleType
+from emr_pipelines.quality.measures import ALL, Measure, Numbers, Row, extremes, measure
+from emr_pipelines.quality.ruleset import (
+    Analyzer,
+    Arithmetic,
+    Call,
+    Composite,
+    Condition,
+    Rule,
+    Ruleset,
+    RulesetError,
+    RuleType,
+)
 
-_WHITESPACE: Final = r"\A\s+\z"
-_ALL: Final = Condition("=", (Decimal(1),))
+# their condition is about each value, or there is none: what is judged is the share of the rows that meet it
+_BY_THRESHOLD: Final = frozenset(
+    {
+        RuleType.COLUMN_VALUES,
+        RuleType.COLUMN_LENGTH,
+        RuleType.COLUMN_DATA_TYPE,
+        RuleType.DATA_FRESHNESS,
+        RuleType.FILE_FRESHNESS,
+        RuleType.FILE_SIZE,
+    }
+)
+# a row breaks them, but says nothing about the composite that they stand in (awslabs/dqdl, rules-config.json)
+_NOT_IN_COMPOSITES: Final = frozenset(
+    {RuleType.COMPLETENESS, RuleType.UNIQUENESS, RuleType.REFERENTIAL_INTEGRITY, RuleType.DATASET_MATCH}
+)
 
 
 @dataclass(frozen=True)
 class Check:
     """What one rule needs, and when it passes.
 
-    It passes when what was measured, or its share of ``share_of``, meets ``condition``. A share of nothing fails:
-    data that is not there meets no promise about its values.
+    It passes when what was measured meets ``condition``. A share of nothing fails: data that is not there meets no promise about its
+    values.
 
     :param rule: its DQDL text.
-    :param columns: the columns it needs, and what each must hold.
-    :param measured: name of an aggregate.
-    :param share_of: name of the aggregate that it is a share of; ``None`` for a plain count.
-    :param unit: what the aggregates count, for people: ``rows`` or ``values``.
-    :param where: the filter in it, to be tried by itself before the scan: it is Spark SQL as the user wrote it.
-    :param pattern: the regular expression in it, to be tried likewise.
+    :param name: the name that earlier values of its measure are found by.
     """
 
     rule: str
-    columns: tuple[tuple[str, Kind], ...]
-    measured: str
-    share_of: str | None
-    unit: str
+    name: str
+    labels: Mapping[str, str]
+    measure: Measure
     condition: Condition
-    where: str | None = None
-    pattern: str | None = None
+
+
+@dataclass(frozen=True)
+class Combined:
+    """Checks that pass together: all of them (``and``), or one (``or``)."""
+
+    rule: str
+    labels: Mapping[str, str]
+    operator: str
+    parts: tuple[Check | Combined, ...]
+    row: Row | None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure in one scan, and how to judge it.
+    """What to measure, and how to judge it.
 
     :param source: name of the ruleset's file.
-    :param aggregates: name -> Spark SQL of an aggregate; ``rows`` counts all rows.
+    :param numbers: name -> what is measured; ``rows`` counts all rows.
+    :param analyzers: name -> what is measured besides, judged by nobody.
     """
 
     source: str
-    aggregates: Mapping[str, str]
-    checks: tuple[Check, ...]
+    numbers: Mapping[str, Mapping[str, Any]]
+    checks: tuple[Check | Combined, ...]
+    analyzers: Mapping[str, Measure]
 
     def to_json(self) -> str:
         """Write the plan as canonical JSON: equal plans have equal text. Numbers are text, lest they be rounded."""
         plan = {
-            "version": 1,
+            "version": 2,
             "source": self.source,
-            "aggregates": dict(self.aggregates),
-            "checks": [_check_json(check) for check in self.checks],
+            "numbers": dict(self.numbers),
+            "rules": [_check_json(check) for check in self.checks],
+            "analyzers": [{"measure": name, **_measure_json(taken)} for name, taken in self.analyzers.items()],
         }
         return json.dumps(plan, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def compile_plan(ruleset: Ruleset) -> Plan:
-    """Compile a ruleset. Pure: the same ruleset gives the same plan."""
-    names: dict[str, str] = {"count(1)": "rows"}
+    """Compile a ruleset. Pure: the same ruleset gives the same plan.
 
-    def named(sql: str) -> str:
-        return names.setdefault(sql, f"a{len(names)}")
-
-    checks = tuple(_CHECKS[rule.type](rule, named) for rule in ruleset.rules)
-    return Plan(ruleset.source, {name: sql for sql, name in names.items()}, checks)
-
-
-def identifier(name: str) -> str:
-    """Quote a column's name for Spark SQL: whatever it holds, it is one name."""
-    return "`" + name.replace("`", "``") + "`"
-
-
-def literal(value: str) -> str:
-    """Quote a string for Spark SQL: whatever it holds, it is one string."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-_Named = Callable[[str], str]
-
-
-def _row_count(rule: Rule, named: _Named) -> Check:
-    assert rule.condition is not None  # noqa: S101  # the parser gives every RowCount one
-    return Check(str(rule), (), named(_count(rule)), None, "rows", rule.condition, rule.where)
-
-
-def _completeness(rule: Rule, named: _Named) -> Check:
-    (name,) = rule.columns
-    complete = named(_count(rule, f"{identifier(name)} IS NOT NULL"))
-    return Check(
-        str(rule), ((name, Kind.ANY),), complete, named(_count(rule)), "rows", rule.condition or _ALL, rule.where
-    )
-
-
-def _uniqueness(rule: Rule, named: _Named) -> Check:
-    """Compare distinct values with values. NULL is no value, as in Deequ, which AWS Glue runs on."""
-    columns = [identifier(name) for name in rule.columns]
-    value = columns[0] if len(columns) == 1 else f"struct({', '.join(columns)})"
-    present = " OR ".join(f"{column} IS NOT NULL" for column in columns)
-    distinct = named(f"count(DISTINCT CASE WHEN {_both(present, rule.where)} THEN {value} END)")
-    needs = tuple((name, Kind.ANY) for name in rule.columns)
-    return Check(str(rule), needs, distinct, named(_count(rule, present)), "values", _ALL, rule.where)
-
-
-def _column_values(rule: Rule, named: _Named) -> Check:
-    assert rule.condition is not None  # noqa: S101  # the parser gives every ColumnValues one
-    (name,) = rule.columns
-    good = named(_count(rule, _meets(name, rule.condition)))
-    pattern = _anchored(rule.condition) if rule.condition.operator.endswith("matches") else None
-    needs = ((name, rule.condition.kind),)
-    return Check(str(rule), needs, good, named(_count(rule)), "rows", rule.threshold or _ALL, rule.where, pattern)
-
-
-_CHECKS: Final[Mapping[RuleType, Callable[[Rule, _Named], Check]]] = {
-    RuleType.ROW_COUNT: _row_count,
-    RuleType.IS_COMPLETE: _completeness,
-    RuleType.IS_UNIQUE: _uniqueness,
-    RuleType.COLUMN_VALUES: _column_values,
-    RuleType.COMPLETENESS: _completeness,
-}
-
-
-def _count(rule: Rule, condition: str | None = None) -> str:
-    counted = _both(condition, rule.where)
-    return f"count_if({counted})" if counted else "count(1)"
-
-
-def _both(condition: str | None, where: str | None) -> str:
-    # the line ends keep a comment at the end of the filter from swallowing the parenthesis
-    return " AND ".join(part for part in (condition and f"({condition})", where and f"(\n{where}\n)") if part)
-
-
-def _meets(name: str, condition: Condition) -> str:
-    """Write in Spark SQL when a value meets a condition.
-
-    As AWS Glue documents: NULL meets ``!=`` and ``not in``, unless NULL is among their operands, and nothing else.
+    :raises RulesetError: a rule names a type, an aggregate or a reference in a way that cannot be read.
     """
-    column = identifier(name)
-    value = {
-        Kind.NUMBER: column,
-        Kind.TEXT: f"CAST({column} AS STRING)",
-        Kind.DATE: f"to_date({column})",
-        Kind.ANY: column,
-    }[condition.kind]
-    met = _OPERATORS[condition.operator](column, value, condition)
-    # Spark orders NaN above every number, so that NaN would be greater than any bound
-    return f"({met}) AND NOT isnan({column})" if condition.kind is Kind.NUMBER else met
+    numbers = Numbers()
+    numbers.name("scan", sql="count(1)")
+    try:
+        checks = tuple(_check(rule, numbers) for rule in ruleset.rules)
+        analyzers = {name: taken for one in ruleset.analyzers for name, taken in _analyzed(one, numbers).items()}
+    except RulesetError as error:
+        raise RulesetError(error.message, ruleset.source, error.line, error.column) from None
+    return Plan(ruleset.source, numbers.specs, checks, analyzers)
 
 
-def _compared(_column: str, value: str, condition: Condition) -> str:
-    return f"{value} {condition.operator} {_sql(condition.operands[0])}"
+def _check(rule: Rule | Composite, numbers: Numbers) -> Check | Combined:
+    if isinstance(rule, Rule):
+        judged = rule.threshold or ALL if rule.type in _BY_THRESHOLD else rule.condition or rule.threshold or ALL
+        return Check(str(rule), rule.measure, rule.labels, measure(rule, numbers), judged)
+    parts = tuple(_check(part, numbers) for part in rule.rules)
+    return Combined(str(rule), rule.labels, rule.operator, parts, _combined_row(rule, parts))
 
 
-def _between(_column: str, value: str, condition: Condition) -> str:
-    low, high = (_sql(operand) for operand in condition.operands)
-    if condition.operator == "between":
-        return f"{value} > {low} AND {value} < {high}"
-    return f"{value} <= {low} OR {value} >= {high}"
+def _combined_row(rule: Composite, parts: tuple[Check | Combined, ...]) -> Row | None:
+    rows = [_row_of(part) for part in parts]
+    told = [row for row in rows if row]
+    if len(told) < len(rows) or any(isinstance(one, Rule) and one.type in _NOT_IN_COMPOSITES for one in rule.rules):
+        return None
+    word = " OR " if rule.operator == "and" else " AND "
+    needs = dict.fromkeys(need for row in told for need in row.needs)
+    return Row(word.join(f"({row.breaks})" for row in told), tuple(needs))
 
 
-def _among(column: str, value: str, condition: Condition) -> str:
-    tests = [_is(column, value, operand) for operand in condition.operands]
-    if condition.operator in {"=", "in"}:
-        return " OR ".join(tests)
-    none_of = f"NOT ({' OR '.join(tests)})"
-    return none_of if Keyword.NULL in condition.operands else f"{column} IS NULL OR {none_of}"
+def _row_of(part: Check | Combined) -> Row | None:
+    return part.measure.row if isinstance(part, Check) else part.row
 
 
-def _matches(_column: str, value: str, condition: Condition) -> str:
-    negation = "NOT " if condition.operator.startswith("not") else ""
-    return f"{negation}{value} RLIKE {literal(_anchored(condition))}"
+def _analyzed(analyzer: Analyzer, numbers: Numbers) -> dict[str, Measure]:
+    rule = Rule(analyzer.type, analyzer.parameters, line=analyzer.line, column=analyzer.column)
+    if rule.type in {RuleType.COLUMN_VALUES, RuleType.COLUMN_LENGTH}:
+        return {f"{analyzer} {word}": taken for word, taken in extremes(rule, numbers).items()}
+    return {rule.measure: measure(rule, numbers)}
 
 
-_OPERATORS: Final[Mapping[str, Callable[[str, str, Condition], str]]] = {
-    **dict.fromkeys((">", ">=", "<", "<="), _compared),
-    **dict.fromkeys(("between", "not between"), _between),
-    **dict.fromkeys(("=", "!=", "in", "not in"), _among),
-    **dict.fromkeys(("matches", "not matches"), _matches),
-}
-
-
-def _is(column: str, value: str, operand: Operand) -> str:
-    if operand is Keyword.NULL:
-        return f"{column} IS NULL"
-    if operand is Keyword.EMPTY:
-        return f"{value} = ''"
-    if operand is Keyword.WHITESPACES_ONLY:
-        return f"{value} RLIKE {literal(_WHITESPACE)}"
-    return f"{value} = {_sql(operand)}"
-
-
-def _sql(operand: Operand) -> str:
-    if isinstance(operand, Decimal):
-        return f"{operand:f}" if operand >= 0 else f"({operand:f})"
-    if isinstance(operand, Now):
-        return f"date_add(current_date(), {operand.days})"
-    if isinstance(operand, dt.date):
-        return f"DATE {literal(operand.isoformat())}"
-    return literal(operand)
-
-
-def _anchored(condition: Condition) -> str:
-    """Make a regular expression match the whole value, as DQDL means it."""
-    return rf"\A(?:{condition.operands[0]})\z"
-
-
-def _check_json(check: Check) -> dict[str, Any]:
+def _check_json(check: Check | Combined) -> dict[str, Any]:
+    told = {"rule": check.rule, "labels": dict(check.labels), "row": _row_json(_row_of(check))}
+    if isinstance(check, Combined):
+        return {**told, "operator": check.operator, "parts": [_check_json(part) for part in check.parts]}
     return {
-        "rule": check.rule,
-        "columns": [{"name": name, "kind": kind} for name, kind in check.columns],
-        "measured": check.measured,
-        "share_of": check.share_of,
-        "unit": check.unit,
-        "condition": {
-            "operator": check.condition.operator,
-            "operands": [f"{operand:f}" for operand in check.condition.operands],
-            "text": str(check.condition),
-        },
-        "where": check.where,
-        "pattern": check.pattern,
+        **told,
+        "measure": check.name,
+        **_measure_json(check.measure),
+        "condition": _condition_json(check.condition),
     }
+
+
+def _measure_json(taken: Measure) -> dict[str, Any]:
+    return {"number": taken.number, "of": taken.of, "meaning": taken.meaning, "unit": taken.unit}
+
+
+def _row_json(row: Row | None) -> dict[str, Any] | None:
+    return {"breaks": row.breaks, "needs": list(row.needs)} if row else None
+
+
+def _condition_json(condition: Condition) -> dict[str, Any]:
+    operands = [_expression(operand) for operand in condition.operands]
+    return {
+        "operator": condition.operator,
+        "operands": operands,
+        "text": str(condition),
+        "dynamic": condition.dynamic,
+    }
+
+
+def _expression(operand: Any) -> str | list[Any]:
+    """Write a number as text, and what is to be computed as a list: the function, then what it takes."""
+    match operand:
+        case Decimal():
+            return f"{operand:f}"
+        case Call():
+            return [operand.function, *(_expression(argument) for argument in operand.arguments)]
+        case Arithmetic():
+            return [operand.operator, _expression(operand.left), _expression(operand.right)]
+    raise TypeError(f"{operand} is no number")  # the reader of DQDL refuses it
