@@ -28,6 +28,7 @@ FLOORS = [
         "events",
         "history",
         "past_results",
+        "schema_registry",
         "datasets",
         "manifests",
         "catalogue",
