@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -13,18 +14,23 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from emr_pipelines import quality
 from emr_pipelines.artifacts import Artifact, source_of
-from emr_pipelines.clients import s3_of_profile
+from emr_pipelines.clients import clients_of_environment
+from emr_pipelines.datasets import STAGED, Partition
 from emr_pipelines.errors import ConfigurationError, JobError
 from emr_pipelines.jobs import Job, SparkJob
 from emr_pipelines.keys import Key, Record
+from emr_pipelines.manifests import bucket_and_key
 from emr_pipelines.membership import Run
 from emr_pipelines.operators import RECORD, EmrJobOperator, existing
-from emr_pipelines.quality import Decision, Gate, QualityResult, Ruleset
+from emr_pipelines.past_results import changed_since, depth_needed, earlier_measures, earlier_result, result_address
+from emr_pipelines.quality import Decision, Gate, QualityResult, RuleResult, Ruleset
+from emr_pipelines.schema_registry import changes_from_current
 from emr_pipelines.targets.base import Compute
 
 CHECK_SCRIPT = "jobs/quality_check.py"
 QUALITY = "quality"
 """Key of the XCom that says what a check found and decided."""
+SEVERITIES = ("fail", "ask", "warn")
 _LEVEL = {Gate.WARN: logging.WARNING, Gate.ASK: logging.WARNING, Gate.FAIL: logging.ERROR}
 
 
@@ -39,6 +45,9 @@ class QualityCheckOperator(EmrJobOperator):
 
     :param ruleset: path of a ``.dqdl`` file below ``include/``, compiled when the DAG is parsed.
     :param data: address of the data, a folder of files; may hold templates. ``task.staged`` of the job that writes it, for example.
+    :param audits: the dataset's partition that the data is meant to become. Dynamic rules then compare with its earlier partitions,
+        and its schema with the one that is published; without it, results are kept for this task and the run's date.
+    :param schema_changes: what a change of the published schema that breaks readers leads to: ``fail``, ``ask`` or ``warn``.
     :param data_format: the files' format, as Spark names it.
     :param references: what rules compare with: alias -> address, in the same format; may hold templates.
     :param quarantine: address of a folder for the rows that break a rule about rows, each with the rules that it broke; what it held
@@ -48,11 +57,15 @@ class QualityCheckOperator(EmrJobOperator):
     :raises RulesetError: the ruleset cannot be run; the message says where and why.
     """
 
-    def __init__(
+    template_fields = (*EmrJobOperator.template_fields, "audited")  # type: ignore[assignment]  # Airflow's convention
+
+    def __init__(  # noqa: PLR0913  # what there is to say of a check
         self,
         *,
         ruleset: str,
         data: str,
+        audits: Partition | None = None,
+        schema_changes: str = "fail",
         data_format: str = "parquet",
         references: Mapping[str, str] | None = None,
         quarantine: str | None = None,
@@ -63,6 +76,8 @@ class QualityCheckOperator(EmrJobOperator):
             arguments += ["--reference", f"{alias}={address}"]
         if quarantine:
             arguments += ["--quarantine", quarantine]
+        if kwargs.get("stages"):
+            arguments += ["--good", STAGED]
         super().__init__(job=SparkJob(script=CHECK_SCRIPT, args=tuple(arguments)), **kwargs)
         existing(ruleset, self.task_id)
         missing = [alias for alias in ruleset_of(ruleset).references if alias not in (references or {})]
@@ -71,8 +86,21 @@ class QualityCheckOperator(EmrJobOperator):
                 f"Task {self.task_id!r}: rules of {ruleset} compare with {', '.join(missing)}, which references= does not name. "
                 f'Add references={{"{missing[0]}": "s3://..."}}'
             )
+        if schema_changes not in SEVERITIES:
+            raise ConfigurationError(
+                f"Task {self.task_id!r}: schema_changes={schema_changes!r} is none of {', '.join(SEVERITIES)}"
+            )
         self.ruleset = ruleset
+        self.schema_changes = schema_changes
+        self.dataset = audits.dataset if audits else None
+        self.audited = audits.value if audits else "{{ logical_date or dag_run.run_after }}"
         self.asks_through: str | None = None
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether a person may have to decide."""
+        labels = [rule.labels.get(quality.SEVERITY) for rule in ruleset_of(self.ruleset).rules]
+        return "ask" in (self.schema_changes, *labels)
 
     def code_paths(self) -> list[str]:
         """List the check's script and the ruleset."""
@@ -85,19 +113,32 @@ class QualityCheckOperator(EmrJobOperator):
         return super().artifact(path)
 
     def prepare(self, run: Run, code: Mapping[str, str], key: Key) -> Job:
-        """Name the plan and where the result shall lie."""
+        """Name the plan, where the result shall lie, and what earlier checks measured, where a rule compares with it."""
         job = cast("SparkJob", super().prepare(run, code, key))
-        more = ("--plan", code[self.ruleset], "--result", self._result_address(run, key))
+        result = self._result_address(run, key)
+        more = ["--plan", code[self.ruleset], "--result", result]
+        if depth := depth_needed(ruleset_of(self.ruleset)):
+            history = result.removesuffix(".json") + ".history"
+            s3 = clients_of_environment(run.environment).repeating("s3")
+            bucket, path = bucket_and_key(history)
+            measures = earlier_measures(s3, bucket, self._dataset_name(), self._partition_value(), depth)
+            s3.put_object(Bucket=bucket, Key=path, Body=json.dumps({"measures": measures}).encode())
+            more += ["--history", history]
         return job.model_copy(update={"args": (*job.args, *more)})
 
     def succeeded(self, run: Run, compute: Compute, job_run: str) -> dict[str, Any]:
         """Read the result, log its table, and decide."""
-        address, result = self._result(run, compute, job_run)
+        s3 = clients_of_environment(run.environment).repeating("s3")
+        address, result = self._result(s3, run, job_run)
+        result = self._with_schema(s3, result)
         decision = quality.decide(result)
         table = quality.format_table(result)
         run.context["ti"].xcom_push(key=QUALITY, value=_told(address, result, decision, table))
         for line in table.splitlines():
             self.log.info("%s", line)
+        if before := earlier_result(s3, address):
+            for line in changed_since(before, result):
+                self.log.info("Since the check before: %s", line)
         if decision.gate is not Gate.PASS:
             self.log.log(_LEVEL[decision.gate], "%s", decision.reason)
         if decision.gate is Gate.FAIL:
@@ -115,20 +156,47 @@ class QualityCheckOperator(EmrJobOperator):
             "rows": result.rows,
         }
 
-    def _result(self, run: Run, compute: Compute, job_run: str) -> tuple[str, QualityResult]:
+    def _result(self, s3: Any, run: Run, job_run: str) -> tuple[str, QualityResult]:
         record = Record.from_json(run.context["task_state_store"].get(RECORD))
         if record is None:
             raise JobError(
                 f"The record of job run {job_run} is gone from the task state store. Clear this task to check again."
             )
         address = self._result_address(run, self._key(run, record))
-        bucket, _, key = address.removeprefix("s3://").partition("/")
-        profile = run.environment.profile(compute.profile)
-        body = s3_of_profile(profile).get_object(Bucket=bucket, Key=key)["Body"].read()
-        return address, quality.parse_results(body.decode())
+        bucket, key = bucket_and_key(address)
+        return address, quality.parse_results(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+
+    def _with_schema(self, s3: Any, result: QualityResult) -> QualityResult:
+        """Add what became of the dataset's schema, as one more rule, where data is audited that has one."""
+        if self.dataset is None:
+            return result
+        breaking = [
+            str(change) for change in changes_from_current(s3, self.dataset, result.schema) if change.kind.breaking
+        ]
+        schema = RuleResult(
+            rule=f"Schema of {self.dataset.name}",
+            outcome="Failed" if breaking else "Passed",
+            measured=None,
+            bound="no breaking change",
+            reason="; ".join(breaking) or "readers of what is published can read it",
+            labels={quality.SEVERITY: self.schema_changes},
+        )
+        return replace(result, rules=(*result.rules, schema))
+
+    def _dataset_name(self) -> str:
+        return self.dataset.name if self.dataset else f"{self.dag_id}.{self.task_id}"
+
+    def _partition_value(self) -> str:
+        """Return the audited partition's value, now that it is rendered."""
+        if self.dataset is None:
+            return str(self.audited)
+        try:
+            return self.dataset.partition(str(self.audited)).value
+        except ConfigurationError as error:
+            raise AirflowFailException(str(error)) from None
 
     def _result_address(self, run: Run, key: Key) -> str:
-        return f"s3://{run.environment.buckets.data}/quality-results/{run.lease.dag_id}/{key.id}.json"
+        return result_address(run.environment.buckets.data, self._dataset_name(), self._partition_value(), key.id)
 
 
 def _told(address: str, result: QualityResult, decision: Decision, table: str) -> dict[str, Any]:
@@ -165,11 +233,6 @@ def ruleset_of(path: str) -> Ruleset:
     """
     source = source_of(path)
     return _read_once(source, source.stat().st_mtime_ns, path)
-
-
-def may_ask(path: str) -> bool:
-    """Tell whether some rule of a ``.dqdl`` file asks a person when it does not pass."""
-    return any(rule.labels.get(quality.SEVERITY) == Gate.ASK for rule in ruleset_of(path).rules)
 
 
 def plan_of(path: str) -> str:

@@ -12,7 +12,7 @@ from airflow.sdk import DAG, Param, TaskGroup, chain
 
 from emr_pipelines.acquiring import AcquireOperator
 from emr_pipelines.approving import ApproveOperator
-from emr_pipelines.checking import QualityCheckOperator, may_ask
+from emr_pipelines.checking import QualityCheckOperator
 from emr_pipelines.choosing import TARGET, Bounds, Offer
 from emr_pipelines.engines import jobs_in
 from emr_pipelines.environments import current_environment
@@ -98,7 +98,7 @@ class EmrPipeline(TaskGroup):
             raise ConfigurationError(
                 f"EmrPipeline {self.group_id!r} has no QualityCheckOperator: nothing audits what it would publish. Add one to the group"
             )
-        asking = [check for check in checks if may_ask(check.ruleset)]
+        asking = [check for check in checks if check.may_ask]
         approve = None
         if asking:
             approve = ApproveOperator(task_id="approve", checks=asking, response_timeout=approve_within)
