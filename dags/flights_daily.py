@@ -14,7 +14,6 @@ from emr_pipelines import (
     EmrJobOperator,
     EmrPipeline,
     HiveJob,
-    PublishOperator,
     QualityCheckOperator,
     SparkJob,
     current_environment,
@@ -62,5 +61,4 @@ with DAG(
         check = QualityCheckOperator(task_id="check", ruleset="quality/flights.dqdl", data=clean.staged)
         clean >> carriers >> check
 
-    publish = PublishOperator(task_id="publish", staged=[clean, carriers], audited_by=[check])
-    emr >> publish
+    emr.publish(clean, carriers)
