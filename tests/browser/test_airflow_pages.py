@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.pipelines.test_faults import until
+from tests.pipelines.test_flights import states
 from tests.support.airflow import ROOT, ended_run
+from tests.support.corrupted import manifest_of, rows_at, spoil
 
 PICTURES = ROOT / ".local" / "screenshots"
 QUIET = [
@@ -127,3 +130,48 @@ def test_the_graph_shows_compute_around_the_jobs(page, airflow):
     for task in ("begin", "acquire", "job", "release", "verdict"):
         expect(page.get_by_text(re.compile(rf"\b{task}\b")).first).to_be_visible()
     picture(page, "run")
+
+
+YESTERDAY, TODAY = "2013-02-21", "2013-02-22"
+
+
+def run_day(rest, date: str) -> str:
+    rest.unpause("flights_daily")
+    day = datetime.fromisoformat(date).replace(tzinfo=UTC)
+    rest.trigger(
+        "flights_daily",
+        f"seen-{date}",
+        logical_date=day,
+        start=day,
+        end=day + timedelta(days=1),
+        conf={"target": "eks"},
+    )
+    return f"seen-{date}"
+
+
+def test_a_spoilt_day_is_stopped_and_a_person_s_approval_lets_it_through(page, airflow, rest, client_of):
+    s3 = client_of("s3")
+    assert ended_run(rest, "flights_daily", run_day(rest, YESTERDAY))["state"] == "success"
+    yesterday = manifest_of(s3, "flights", YESTERDAY)
+    tail_numbers = spoil(s3, TODAY)
+    run = run_day(rest, TODAY)
+    until(lambda: states(rest, "flights_daily", run).get("approve") == "awaiting_input", 300)
+    assert (manifest_of(s3, "flights", TODAY), manifest_of(s3, "flights", YESTERDAY)) == (None, yesterday)
+    page.goto(f"{airflow.url}/dags/flights_daily/runs/{run}")
+    expect(page.get_by_text(re.compile(r"\bapprove\b")).first).to_be_visible()
+    picture(page, "gate-waits")
+    page.goto(f"{airflow.url}/dags/flights_daily/runs/{run}/tasks/approve/required_actions")
+    expect(page.get_by_text("Publish data that broke a rule?").first).to_be_visible()
+    expect(page.get_by_role("cell", name="Failed: ask").first).to_be_visible()
+    picture(page, "gate-asks")
+    page.get_by_role("textbox").last.fill("the airline wrote them so")
+    page.get_by_role("button", name="Approve").click()
+    assert ended_run(rest, "flights_daily", run)["state"] == "success"
+    manifest = json.loads(manifest_of(s3, "flights", TODAY))
+    assert (manifest["quality"]["approved_by"], manifest["quality"]["reason"]) == ("admin", "the airline wrote them so")
+    rows = rows_at(s3, manifest["location"])
+    assert sorted(set(rows["tailnum"]) & set(tail_numbers)) == sorted(set(tail_numbers))
+    assert manifest_of(s3, "flights", YESTERDAY) == yesterday
+    page.goto(f"{airflow.url}/dags/flights_daily/runs/{run}")
+    expect(page.get_by_text(re.compile(r"\bpublish\b")).first).to_be_visible()
+    picture(page, "gate-approved")
