@@ -38,7 +38,7 @@ FLOORS = [
     {"checking"},
     {"approving"},
     {"publishing"},
-    {"engines", "acquiring", "releasing", "reaping"},
+    {"engines", "acquiring", "releasing", "reaping", "completeness"},
     {"pipeline"},
     {"__init__"},
 ]
