@@ -22,6 +22,7 @@ from emr_pipelines.errors import ConfigurationError, DataError, EmrPipelinesErro
 from emr_pipelines.manifests import Manifest, bucket_and_key, manifest_address, read_manifest, write_manifest
 from emr_pipelines.operators import EmrJobOperator
 from emr_pipelines.quality import Gate, QualityResult
+from emr_pipelines.schema_registry import register
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,6 +34,7 @@ class Audit:
 
     task: str
     decision: Gate
+    reason: str
     address: str
     result: QualityResult
     measured_at: datetime
@@ -57,9 +59,10 @@ class Approval:
 class PublishOperator(BaseOperator):
     """Lets readers see the versions that jobs of this run have staged, after their audit; put it after the pipeline and ``approve``.
 
-    Of each partition it writes one manifest, which names the version; where the environment has a ``catalogue`` and the dataset a
-    ``table``, it switches the table's partition, too. It trusts no trigger rule: it reads the decision of each check and
-    the answer of the person asked, and fails without publishing when one of these is missing, belongs to another version, or says no.
+    Of each partition it writes one manifest, which names the version; it registers the schema that a check found in it, and where
+    the environment has a ``catalogue`` and the dataset a ``table``, it switches the table's partition, too. It trusts no trigger
+    rule: it reads the decision of each check and the answer of the person asked, and fails without publishing when one of these
+    is missing, belongs to another version, or says no.
 
     Its outlets are the datasets' assets; their events say what was published, as does its XCom: ``[{"dataset", "partition",
     "location", "previous", "rows", "decision", "measures"}, ...]``.
@@ -124,6 +127,15 @@ class PublishOperator(BaseOperator):
             write_manifest(s3, partitions[task], manifest)
             was = old.location if (old := before[task]) else "nothing"
             self.log.info("Readers of %s see %s now; before: %s", partitions[task].address, one.location, was)
+            if manifest.schema:
+                # Where it breaks readers, the gate and the person asked have decided that already.
+                register(
+                    s3,
+                    partitions[task].dataset,
+                    manifest.schema,
+                    {"partition": one.partition, **by},
+                    accept_breaking=True,
+                )
             told.append(told_of(manifest, audits))
             context["outlet_events"][self.datasets[task].asset].extra.update(told[-1])
         for task, table in tables.items():
@@ -155,7 +167,7 @@ def read_audit(s3: Any, check: str, told: Mapping[str, Any] | None) -> Audit:
     bucket, key = bucket_and_key(told["result"])
     answer = s3.get_object(Bucket=bucket, Key=key)
     result = quality.parse_results(answer["Body"].read().decode())
-    return Audit(check, Gate(told["decision"]), told["result"], result, answer["LastModified"])
+    return Audit(check, Gate(told["decision"]), told["reason"], told["result"], result, answer["LastModified"])
 
 
 def approval_in(answer: Mapping[str, Any] | None) -> Approval | None:
@@ -179,13 +191,13 @@ def refuse_unaudited(staged: Iterable[Staged], audits: Sequence[Audit], approval
     for audit in audits:
         if audit.decision is Gate.FAIL:
             raise DataError(
-                f"Nothing was published: {quality.decide(audit.result).reason}. Check {audit.task!r} does not let {audit.result.data} "
+                f"Nothing was published: {audit.reason}. Check {audit.task!r} does not let {audit.result.data} "
                 "pass. Mend the data or the rule, then clear the job that writes the data with its downstream."
             )
         if audit.decision is Gate.ASK and (approval is None or approval.at < audit.measured_at):
             raise DataError(
                 f"Nothing was published: nobody has approved what check {audit.task!r} asks about: "
-                f"{quality.decide(audit.result).reason}. Clear the task that asks, with its downstream."
+                f"{audit.reason}. Clear the task that asks, with its downstream."
             )
         for one in versions:
             folder = one.location.removesuffix(f"version={one.version}/")
