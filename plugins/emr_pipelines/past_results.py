@@ -1,8 +1,9 @@
 """What earlier quality checks of a dataset measured: where results lie in S3, and how those of earlier partitions are found.
 
-    s3://<data bucket>/quality-results/<dataset>/<partition>/<UTC time>-<key of the job run>.json
+    s3://<data bucket>/quality-results/<dataset>/<partition>/<key of the job run>.json
 
-Partitions come one after another as people order them: ``9`` before ``10``, and days by date.
+The newest result of a partition is the one that S3 has got last. Partitions come one after another as people order them: ``9`` before
+``10``, and days by date.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -25,15 +26,13 @@ _SHOWN: Final = 7
 """Values that a trend shows, this one included: a week of daily partitions."""
 
 
-def result_address(bucket: str, dataset: str, partition: str, written_at: float, key_id: str) -> str:
-    """Return where the result of a check lies: for one job run always the same, and in the order of time.
+def result_address(bucket: str, dataset: str, partition: str, key_id: str) -> str:
+    """Return where the result of a check lies: for one job run always the same.
 
     :param dataset: the dataset's name; ``<dag>.<task>`` for a check of data that is none.
     :param partition: the partition's value; what else tells the runs of the check apart, such as the logical date.
-    :param written_at: when the job run was recorded (``keys.Record``), in seconds since 1970.
     """
-    time = f"{datetime.fromtimestamp(written_at, UTC):%Y%m%dT%H%M%SZ}"
-    return f"s3://{bucket}/{_prefix(dataset)}{_encoded(partition)}/{time}-{key_id}.json"
+    return f"s3://{bucket}/{_prefix(dataset)}{_encoded(partition)}/{key_id}.json"
 
 
 def earlier_measures(s3: Any, bucket: str, dataset: str, partition: str, depth: int) -> dict[str, list[float]]:
@@ -66,8 +65,8 @@ def earlier_result(s3: Any, address: str) -> QualityResult | None:
     Calls: one ListObjectsV2, one GetObject.
     """
     bucket, _, this = address.removeprefix("s3://").partition("/")
-    keys = [key for key in _keys(s3, bucket, this.rpartition("/")[0] + "/") if key < this]
-    return _newest(s3, bucket, keys)
+    keys = _keys(s3, bucket, this.rpartition("/")[0] + "/")
+    return _newest(s3, bucket, keys[: keys.index(this)] if this in keys else keys)
 
 
 def depth_needed(ruleset: Ruleset) -> int:
@@ -128,14 +127,16 @@ def _results(s3: Any, bucket: str, prefix: str) -> dict[str, list[str]]:
     return results
 
 
-def _keys(s3: Any, bucket: str, prefix: str) -> Iterator[str]:
+def _keys(s3: Any, bucket: str, prefix: str) -> list[str]:
+    """List the keys of results, oldest first."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    return (found["Key"] for page in pages for found in page.get("Contents", []) if found["Key"].endswith(".json"))
+    found = [one for page in pages for one in page.get("Contents", []) if one["Key"].endswith(".json")]
+    return [one["Key"] for one in sorted(found, key=itemgetter("LastModified"))]
 
 
-def _newest(s3: Any, bucket: str, keys: Iterable[str]) -> QualityResult | None:
-    """Read the newest of some results that can be read; what is no result is said and passed over, it must not fail a check."""
-    for key in sorted(keys, reverse=True):
+def _newest(s3: Any, bucket: str, keys: Sequence[str]) -> QualityResult | None:
+    """Read the newest that can be read of some results, oldest first; what is no result is told, and must not fail a check."""
+    for key in reversed(keys):
         try:
             return parse_results(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
         except (ResultError, UnicodeDecodeError, s3.exceptions.NoSuchKey) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -31,9 +32,11 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("endpoint"), ScriptedEngine, clock=ManualClock()) as url:
-        yield url
+def endpoint(tmp_path_factory):
+    """The local endpoint's URL, and the folder of its buckets: S3 has the times of the files."""
+    folder = tmp_path_factory.mktemp("endpoint")
+    with running(folder, ScriptedEngine, clock=ManualClock()) as url:
+        yield url, folder / "s3"
 
 
 def text_of(rows, *rules, analyzers=()):
@@ -67,7 +70,8 @@ def text_of(rows, *rules, analyzers=()):
 class Past:
     """A bucket of the local endpoint with the results of one dataset; counts the calls."""
 
-    def __init__(self, url):
+    def __init__(self, endpoint):
+        url, self.folder = endpoint
         self.s3 = client_of(url, "s3")
         self.bucket = f"b-{uuid.uuid4().hex[:12]}"
         self.s3.create_bucket(Bucket=self.bucket)
@@ -75,8 +79,10 @@ class Past:
         self.s3.meta.events.register("before-call.s3", lambda model, **_: self.calls.append(model.name))
 
     def put(self, partition, text, at=NOON, dataset="flights", key="0123456789abcdef"):
-        address = result_address(self.bucket, dataset, partition, at, key)
+        """Put a result, written by the job run with this key at that time."""
+        address = result_address(self.bucket, dataset, partition, key)
         self.s3.put_object(Bucket=self.bucket, Key=address.split("/", 3)[3], Body=text.encode())
+        os.utime(self.folder / address.split("/", 2)[2], (at, at))
         self.calls.clear()
         return address
 
@@ -85,23 +91,21 @@ class Past:
 
 
 @pytest.fixture
-def past(url):
-    return Past(url)
+def past(endpoint):
+    return Past(endpoint)
 
 
 # Where they lie
 
 
-def test_a_job_run_has_one_address_and_later_ones_sort_behind():
-    first = result_address("data", "flights", "2013-01-15", NOON, "ff")
-    assert first == "s3://data/quality-results/flights/2013-01-15/20261121T120000Z-ff.json"
-    assert first == result_address("data", "flights", "2013-01-15", NOON + 0.9, "ff")
-    assert first < result_address("data", "flights", "2013-01-15", NOON + 1, "00")
+def test_a_job_run_has_one_address_below_its_dataset_and_partition():
+    address = result_address("data", "flights", "2013-01-15", "0123456789abcdef")
+    assert address == "s3://data/quality-results/flights/2013-01-15/0123456789abcdef.json"
 
 
 @given(st.lists(st.text(min_size=1), min_size=2, max_size=2))
 def test_whatever_a_dataset_and_a_partition_are_called_the_address_has_two_folders_for_them(names):
-    address = result_address("data", *names, NOON, "ff")
+    address = result_address("data", *names, "ff")
     parts = address.removeprefix("s3://data/quality-results/").split("/")
     assert len(parts) == 3
     assert all(re.fullmatch(r"[A-Za-z0-9_.~%-]+", part) and part.strip(".") for part in parts)
@@ -150,7 +154,7 @@ def test_analyzers_are_remembered_and_what_was_not_measured_is_not(past):
 @pytest.mark.parametrize("garbage", ["", "{", "[]", "null", '{"rules": []}', text_of(1)[:-40]])
 def test_a_garbage_result_is_said_and_the_one_before_it_counts(past, caplog, garbage):
     past.put("1", text_of(1), at=NOON)
-    address = past.put("1", garbage, at=NOON + 60)
+    address = past.put("1", garbage, at=NOON + 60, key="0")
     past.put("0", text_of(0))
     assert past.measures("2", 2) == {"RowCount": [1, 0]}
     assert [record.getMessage().partition(": ")[0] for record in caplog.records] == [
@@ -160,7 +164,7 @@ def test_a_garbage_result_is_said_and_the_one_before_it_counts(past, caplog, gar
 
 def test_bytes_that_are_no_text_and_other_objects_are_passed_over(past):
     past.put("1", text_of(1))
-    for key in ("2/x.json", "3/readme.txt", "loose.json"):
+    for key in ("2/x.json", "3/readme.txt", "loose.json", "1/0123456789abcdef.history"):
         past.s3.put_object(Bucket=past.bucket, Key=f"quality-results/flights/{key}", Body=b"\xff\xfe")
     assert past.measures("9", 9) == {"RowCount": [1]}
 
@@ -202,12 +206,12 @@ def test_any_partitions_can_be_put_in_order(partitions):
     asked=st.integers(1, 40),
     depth=st.integers(0, 14),
 )
-def test_whatever_is_kept_the_newest_of_each_of_the_nearest_earlier_days_count(url, kept, asked, depth):
-    past = Past(url)
+def test_whatever_is_kept_the_newest_of_each_of_the_nearest_earlier_days_count(endpoint, kept, asked, depth):
+    past = Past(endpoint)
     for number, values in kept.items():
         day = (datetime(2013, 1, 1, tzinfo=UTC) + timedelta(days=number)).date().isoformat()
         for turn, value in enumerate(values):
-            past.put(day, text_of(value), at=NOON + turn)
+            past.put(day, text_of(value), at=NOON + turn, key=f"{7 - turn}")
     day = (datetime(2013, 1, 1, tzinfo=UTC) + timedelta(days=asked)).date().isoformat()
     expected = [kept[number][-1] for number in range(asked - 1, 0, -1) if number in kept][:depth]
     assert past.measures(day, depth).get("RowCount", []) == expected
@@ -217,10 +221,10 @@ def test_whatever_is_kept_the_newest_of_each_of_the_nearest_earlier_days_count(u
 
 
 def test_the_result_before_this_one_of_the_same_partition_is_found(past):
-    past.put("1", text_of(5), at=NOON)
-    past.put("1", text_of(6), at=NOON + 1)
-    this = past.put("1", text_of(7), at=NOON + 2)
-    past.put("1", text_of(8), at=NOON + 3)
+    past.put("1", text_of(5), at=NOON, key="c")
+    past.put("1", text_of(6), at=NOON + 1, key="b")
+    this = past.put("1", text_of(7), at=NOON + 2, key="d")
+    past.put("1", text_of(8), at=NOON + 3, key="a")
     past.put("10", text_of(9), at=NOON + 1)
     assert earlier_result(past.s3, this).rows == 6
     assert past.calls == ["ListObjectsV2", "GetObject"]
