@@ -28,7 +28,8 @@ from emr_pipelines import EmrJobOperator, EmrPipeline, EmrReaperOperator, Qualit
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Standing, decide
-from emr_pipelines.quality import RuleType, dqdl
+from emr_pipelines.quality.rule_types import NOT_RUN, RULE_TYPES, usage
+from emr_pipelines.quality.ruleset import Kind
 from emr_pipelines.targets import base, capabilities_of, target_names
 
 DOCS = Path(__file__).resolve().parent
@@ -309,23 +310,32 @@ def _callable(one: type) -> str:
 
 def rule_types() -> str:
     """Say what each rule type takes."""
-    rows = []
-    for one, (least, most) in dqdl._COLUMNS.items():  # noqa: SLF001  # the fact
-        columns = {(0, 0): "none", (1, 1): "one"}.get((least, most), f"{least} to {most}")
-        rows.append(
-            [
-                code(one),
-                columns,
-                "required" if one in dqdl._WITH_CONDITION else "none",  # noqa: SLF001  # the fact
-                "may have one" if one is RuleType.COLUMN_VALUES else "none",
-            ]
-        )
-    return table(["rule type", "columns", "condition", "threshold"], rows)
+    rows = [
+        [
+            code(f"{one} {usage(one)}".rstrip()),
+            takes.measures,
+            " or ".join(kind for kind in Kind if kind in takes.kinds),
+            ", ".join(code(tag) for tag in takes.tags),
+            " ".join(
+                word
+                for word, holds in (
+                    ("`where`", takes.where),
+                    ("dynamic", takes.dynamic),
+                    ("rows", takes.rows),
+                    ("analyzer", takes.analyzer),
+                )
+                if holds
+            ),
+            code(takes.example),
+        ]
+        for one, takes in RULE_TYPES.items()
+    ]
+    return table(["rule type", "measures", "compared with", "`with`", "also", "example"], rows)
 
 
 def rule_types_refused() -> str:
-    """List what DQDL has and this package does not run."""
-    return ", ".join(code(name) for name in sorted(dqdl._OTHER_RULE_TYPES))  # noqa: SLF001  # the fact
+    """List what DQDL has and this package does not run, and why."""
+    return table(["rule type", "why not"], ([code(name), why] for name, why in NOT_RUN.items()))
 
 
 def policy() -> str:

@@ -7,16 +7,18 @@ Source: AWS Glue, "DQDL rule type reference", and the rule table of AWS's own pa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from emr_pipelines.quality.ruleset import Composite, Kind, Rule, RuleType
+from emr_pipelines.quality.ruleset import Analyzer, Composite, Condition, Keyword, Kind, Rule, RuleType
 
 NUMBER: Final = frozenset({Kind.NUMBER})
 FILE_TAGS: Final = ("recentFiles", "uriRegex")
 MOST_COLUMNS: Final = 32
+PRIMARY: Final = "primary"
+"""What DQDL calls the data that is checked, beside its references."""
 
 
 @dataclass(frozen=True)
@@ -85,15 +87,16 @@ RULE_TYPES: Final[Mapping[RuleType, Takes]] = {
         rows=True,
     ),
     RuleType.UNIQUE_VALUE_RATIO: _measure(
-        "share of the different values that occur once", 'UniqueValueRatio "tailnum" >= 0.1', where=True
+        "share of the different values that occur once", 'UniqueValueRatio "tailnum" >= 0.1', where=True, rows=True
     ),
     RuleType.COLUMN_VALUES: Takes(
         "each value meets the condition",
         'ColumnValues "departure_delay" <= 180 with threshold > 0.75',
-        kinds=frozenset({Kind.NUMBER, Kind.TEXT, Kind.DATE, Kind.TIME}),
+        kinds=frozenset({Kind.NUMBER, Kind.TEXT, Kind.DATE}),
         where=True,
         tags=("threshold",),
         rows=True,
+        analyzer=True,
     ),
     RuleType.COLUMN_LENGTH: Takes(
         "the length of each value meets the condition",
@@ -102,6 +105,7 @@ RULE_TYPES: Final[Mapping[RuleType, Takes]] = {
         where=True,
         tags=("threshold",),
         rows=True,
+        analyzer=True,
     ),
     RuleType.COLUMN_COUNT: _measure("columns", "ColumnCount >= 19", ()),
     RuleType.COLUMN_EXISTS: Takes("the column is there", 'ColumnExists "tailnum"'),
@@ -110,7 +114,7 @@ RULE_TYPES: Final[Mapping[RuleType, Takes]] = {
         'ColumnDataType "flight" = "Integer" with threshold > 0.99',
         kinds=frozenset({Kind.TEXT}),
         where=True,
-        tags=("threshold",),
+        tags=("threshold", "format"),
         dynamic=True,
         rows=True,
     ),
@@ -209,7 +213,29 @@ NOT_RUN: Final[Mapping[str, str]] = {
     "Variance": "StandardDeviation is its square root",
 }
 
-DATA_TYPES: Final = ("Boolean", "Date", "Timestamp", "Integer", "Double", "Float", "Long", "String")
+DATA_TYPES: Final = ("Boolean", "Date", "Timestamp", "Integer", "Double", "Float", "Long", "Decimal(precision, scale)")
+DATE_FORMATS: Final = tuple(
+    parts.replace("-", separator)
+    for parts in ("yyyy-MM-dd", "dd-MM-yyyy", "MM-dd-yyyy", "yyyy-MM", "MM-yyyy", "dd-MM", "MM-dd")
+    for separator in "-/"
+)
+
+
+def usage(rule_type: RuleType) -> str:
+    """Write what stands behind a rule's type: ``"reference" "key columns" ["compared columns"]``; empty when nothing does."""
+    takes = RULE_TYPES[rule_type]
+    least, most = takes.bounds
+    words = [f'"{name}"' if place < least else f'["{name}"]' for place, name in enumerate(takes.parameters)]
+    return " ".join([*words, *["..."] * (most > len(words))])
+
+
+def is_data_type(text: str) -> bool:
+    """Tell whether ColumnDataType knows a type, in upper or lower case as in Deequ."""
+    known = {name.lower() for name in DATA_TYPES[:-1]}
+    return (
+        text.lower() in known
+        or re.fullmatch(r"decimal\(\d{1,2},\s*\d{1,2}\)", text, re.IGNORECASE | re.ASCII) is not None
+    )
 
 
 def columns_of(text: str) -> tuple[str, ...]:
@@ -239,6 +265,8 @@ def reference_columns(text: str) -> tuple[str, tuple[str, ...]]:
 def aggregate(text: str) -> tuple[str, str | None, str]:
     """Read an aggregate, ``sum(column)`` or ``avg(alias.column)``: its function, the reference's alias if it has one, the column.
 
+    The alias ``primary`` is the data itself.
+
     :raises ValueError: it is none.
     """
     found = re.fullmatch(
@@ -246,11 +274,48 @@ def aggregate(text: str) -> tuple[str, str | None, str]:
     )
     if not found:
         raise ValueError(text)
-    return found["function"].lower(), found["alias"], found["column"].strip()
+    alias = None if found["alias"] == PRIMARY else found["alias"]
+    return found["function"].lower(), alias, found["column"].strip()
 
 
-def references_of(rule: Rule | Composite) -> tuple[str, ...]:
-    """Name the other datasets that a rule compares with, by their aliases; what SQL reads is not told from it."""
+def condition_mistake(rule_type: RuleType, condition: Condition | None) -> str | None:
+    """Say what is wrong with a rule's condition, or with its having none; ``None`` when nothing is."""
+    takes = RULE_TYPES[rule_type]
+    if condition is None:
+        return f"{rule_type} needs a condition, as in {takes.example}" if takes.kinds and not takes.optional else None
+    if not takes.kinds:
+        return f"{rule_type} takes no condition"
+    keyword = any(isinstance(operand, Keyword) for operand in condition.operands)
+    if (keyword and rule_type is not RuleType.COLUMN_VALUES) or condition.kind not in takes.kinds | {Kind.ANY}:
+        return f"{rule_type} is compared with {_spelled(takes.kinds)}"
+    if condition.dynamic and not takes.dynamic:
+        return f"{rule_type} takes no earlier results; RowCount and others that measure one number do"
+    return _data_type_mistake(condition) if rule_type is RuleType.COLUMN_DATA_TYPE else None
+
+
+def _data_type_mistake(condition: Condition) -> str | None:
+    if condition.operator not in {"=", "!="}:
+        return f"ColumnDataType takes = and !=, not {condition.operator}"
+    name = str(condition.operands[0])
+    return None if is_data_type(name) else f'"{name}" is no type of a column: {", ".join(DATA_TYPES)}'
+
+
+def _spelled(kinds: Iterable[Kind]) -> str:
+    return " or ".join(words for kind, words in _KINDS.items() if kind in kinds)
+
+
+_KINDS: Final[Mapping[Kind, str]] = {
+    Kind.NUMBER: "numbers",
+    Kind.TEXT: "strings",
+    Kind.DATE: "dates",
+    Kind.TIME: "times of day",
+    Kind.DURATION: "durations, such as 24 hours",
+    Kind.SIZE: "sizes, such as 2 MB",
+}
+
+
+def references_of(rule: Rule | Composite | Analyzer) -> tuple[str, ...]:
+    """Name the other datasets that a rule or an analyzer compares with, by their aliases; what SQL reads is not told from it."""
     if isinstance(rule, Composite):
         return tuple(alias for one in rule.rules for alias in references_of(one))
     return aliases(rule.type, rule.parameters)
