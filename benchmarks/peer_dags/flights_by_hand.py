@@ -16,6 +16,7 @@ from airflow.sdk import DAG, Asset, CronDataIntervalTimetable
 DATA = "s3://local-data"
 CODE = "s3://local-artifacts/code"
 DAY = "{{ data_interval_start | ds }}"
+VERSION = "{{ data_interval_start | ds_nodash }}"
 CLUSTER = {
     "Name": "flights",
     "ReleaseLabel": "emr-7.9.0",
@@ -50,14 +51,14 @@ CLEAN = step(
     "--source",
     f"{DATA}/raw/flights/",
     "--destination",
-    f"{DATA}/flights/",
+    f"{DATA}/flights/dt={DAY}/",
     "--date",
     DAY,
 )
 CARRIERS = step(
     "carriers",
-    *("hive-script", "--run-hive-script", "--args", "-f", f"{CODE}/carrier_delay.hql", "-d", f"dt={DAY}"),
-    *("-d", f"source={DATA}/flights/", "-d", f"destination={DATA}/carrier_delay/"),
+    *("hive-script", "--run-hive-script", "--args", "-f", f"{CODE}/carrier_delay.hql", "-d", f"version={VERSION}"),
+    *("-d", f"source={DATA}/flights/dt={DAY}/", "-d", f"destination={DATA}/carrier_delay/dt={DAY}/"),
 )
 CHECK = step(
     "check",

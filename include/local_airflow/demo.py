@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from local_airflow import report
 from local_airflow.errors import LocalAirflowError
 from local_airflow.logs import cause
-from local_airflow.measures import Measures
+from local_airflow.measures import Measures, prefix_of
 from local_airflow.progress import Progress, Task, moment, tasks
 from local_airflow.rest import AirflowClient
 from local_airflow.settings import clean_environment, client_environment
@@ -22,6 +22,7 @@ from local_airflow.system import LocalAirflow
 
 DAG_ID = "flights_daily"
 ACQUIRE, CHECK = "emr.acquire", "emr.check"
+STAGED, QUALITY = "staged", "quality"
 JOBS = ("emr.clean", "emr.carriers", CHECK)
 TABLES = ("flights", "carrier_delay")
 TARGETS = ("ec2", "eks", "serverless")
@@ -141,16 +142,20 @@ def task_table(current: list[Task], rows: dict[str, tuple[int | None, int | None
 
 def result_text(client: AirflowClient, measures: Measures, run: dict[str, Any], current: list[Task], day: date) -> str:
     """Write what came of a run: tasks, quality, compute, time."""
-    day_of = f"dt={day}/"
-    cleaned = measures.parquet_rows(BUCKET, f"flights/{day_of}")
+    wrote = {
+        task: measures.parquet_rows(BUCKET, prefix_of(told))
+        for task in ("emr.clean", "emr.carriers")
+        if (told := client.xcom(DAG_ID, run["dag_run_id"], task, STAGED))
+    }
+    cleaned = wrote.get("emr.clean")
     rows = {
-        "emr.clean": (measures.csv_rows(BUCKET, f"raw/flights/{day_of}"), cleaned),
-        "emr.carriers": (cleaned, measures.parquet_rows(BUCKET, f"carrier_delay/{day_of}")),
+        "emr.clean": (measures.csv_rows(BUCKET, f"raw/flights/dt={day}/"), cleaned),
+        "emr.carriers": (cleaned, wrote.get("emr.carriers")),
     }
     began = moment(run["start_date"]) or datetime.now(UTC)
     ended = moment(run["end_date"]) or datetime.now(UTC)
     told = {task.name: client.xcom(DAG_ID, run["dag_run_id"], task.name) for task in current}
-    acquired, quality = told.get(ACQUIRE), told.get(CHECK)
+    acquired, quality = told.get(ACQUIRE), client.xcom(DAG_ID, run["dag_run_id"], CHECK, QUALITY)
     jobs = [interval for task in JOBS if (interval := interval_of(told.get(task)))]
     start = interval_of(acquired)
     used = [*report.choice_lines(acquired["choice"]), *measures.standing(acquired["compute"])] if acquired else []
@@ -185,15 +190,24 @@ def failure_text(client: AirflowClient, run: dict[str, Any], current: list[Task]
     return f"{first.name} failed: {report.first_error(entries)}"
 
 
-def output_text(root: Path, endpoint_url: str, day: date) -> str:
-    """Write where a day's output lies, and the command that lists it while the system runs."""
+def output_text(root: Path, endpoint_url: str, prefixes: Sequence[str]) -> str:
+    """Write where the output lies that readers see, and the command that lists its first part while the system runs."""
     variables = " ".join(f"{name}={value}" for name, value in client_environment(endpoint_url).items())
     aws = shlex.quote(os.path.relpath(Path(sys.executable).with_name("aws"), root))
     return (
-        f"Output: s3://{BUCKET}/flights/dt={day}/ and s3://{BUCKET}/carrier_delay/dt={day}/\n"
+        f"Published: {' and '.join(f's3://{BUCKET}/{prefix}' for prefix in prefixes)}\n"
         f"To list it while the system runs:\n"
-        f"  {variables} {aws} s3 ls --recursive s3://{BUCKET}/flights/dt={day}/"
+        f"  {variables} {aws} s3 ls --recursive s3://{BUCKET}/{prefixes[0]}"
     )
+
+
+def published_prefixes(measures: Measures, day: date) -> dict[str, str]:
+    """Return where readers of a day find each table; raise LocalAirflowError when one is not published."""
+    prefixes = {table: measures.published(BUCKET, table, f"dt={day}") for table in TABLES}
+    missing = [table for table, prefix in prefixes.items() if prefix is None]
+    if missing:
+        raise LocalAirflowError(f"The run succeeded, and {' and '.join(missing)} of {day} is not published.")
+    return {table: prefix for table, prefix in prefixes.items() if prefix is not None}
 
 
 def run_day(system: LocalAirflow, endpoint_url: str, day: date, conf: dict[str, Any] | None, say: Say) -> bool:
@@ -203,9 +217,13 @@ def run_day(system: LocalAirflow, endpoint_url: str, day: date, conf: dict[str, 
         run_id = start_run(client, DAG_ID, day, conf, say)
         with Progress() as progress:
             run, current = follow(client, DAG_ID, run_id, progress)
-        say(f"\n{result_text(client, Measures(endpoint_url), run, current, day)}\n")
+        measures = Measures(endpoint_url)
+        say(f"\n{result_text(client, measures, run, current, day)}\n")
         succeeded = bool(run["state"] == "success")
-        say(output_text(system.root, endpoint_url, day) if succeeded else failure_text(client, run, current))
+        if succeeded:
+            say(output_text(system.root, endpoint_url, list(published_prefixes(measures, day).values())))
+        else:
+            say(failure_text(client, run, current))
         return succeeded
 
 
@@ -217,7 +235,8 @@ def run_on_all(system: LocalAirflow, endpoint_url: str, day: date, conf: dict[st
         say(f"\n== {target} ==")
         if not run_day(system, endpoint_url, day, {**conf, "target": target}, say):
             return False
-        outputs[target] = {table: measures.canonical_csv(BUCKET, f"{table}/dt={day}/") for table in TABLES}
+        published = published_prefixes(measures, day)
+        outputs[target] = {table: measures.canonical_csv(BUCKET, prefix) for table, prefix in published.items()}
     first, *others = TARGETS
     differences = [
         f"{first} and {other} differ: {found}"

@@ -1,6 +1,7 @@
 """What a demo run moved, used and left, asked of S3 and EMR through the endpoint."""
 
 import io
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 CHUNK = 1 << 20
+
+
+def prefix_of(told: Mapping[str, Any]) -> str:
+    """Return the prefix of a version's folder, from a manifest or from what a task says it has staged."""
+    return str(told["location"]).removeprefix("s3://").partition("/")[2]
 
 
 class Measures:
@@ -61,6 +67,14 @@ class Measures:
             for row in table.to_pylist()
         ]
         return [*heads, *sorted(rows)]
+
+    def published(self, bucket: str, dataset: str, partition: str) -> str | None:
+        """Return the prefix of what readers of a dataset's partition see, as its manifest says; None when nothing is published."""
+        try:
+            answer = self._s3.get_object(Bucket=bucket, Key=f"{dataset}/_published/{partition}.json")
+        except self._s3.exceptions.NoSuchKey:
+            return None
+        return prefix_of(json.loads(answer["Body"].read()))
 
     def standing(self, compute: Mapping[str, Any]) -> list[str]:
         """Return how compute stands, one line for each thing that it is made of."""

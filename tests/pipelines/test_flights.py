@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from datetime import date as Date  # noqa: N812  # date is a name that tests want for their own
-from io import BytesIO
+from typing import Any
 
-import pandas as pd
 import pytest
 
 from tests.support.airflow import ended_run
+from tests.support.corrupted import manifest_of, rows_at
 from tests.support.pandas_flights import comparable, expected_carrier_delay, expected_clean
 
 DAG_ID = "flights_daily"
 TASKS = ["emr.begin", "emr.acquire", "emr.clean", "emr.carriers", "emr.check", "emr.release", "emr.verdict", "publish"]
 
 
-def table(client_of, dataset: str, date: str) -> pd.DataFrame:
-    s3 = client_of("s3")
-    listing = s3.list_objects_v2(Bucket="local-data", Prefix=f"{dataset}/dt={date}/").get("Contents", [])
-    keys = [entry["Key"] for entry in listing if entry["Key"].endswith(".parquet")]
-    parts = [pd.read_parquet(BytesIO(s3.get_object(Bucket="local-data", Key=key)["Body"].read())) for key in keys]
-    return pd.concat(parts, ignore_index=True)
+def manifest(client_of, dataset: str, date: str) -> dict[str, Any]:
+    """What readers go by."""
+    return json.loads(manifest_of(client_of("s3"), dataset, date) or "null")
+
+
+def table(client_of, dataset: str, date: str):
+    return rows_at(client_of("s3"), manifest(client_of, dataset, date)["location"])
 
 
 def assert_equals_pandas(client_of, date: str) -> None:
@@ -76,10 +78,33 @@ def test_the_output_of_a_day_equals_plain_pandas_row_by_row(client_of, one_day):
 
 
 def test_the_quality_of_a_day_was_measured_on_its_rows(rest, one_day):
-    result = rest.xcom(DAG_ID, one_day, "emr.check")
+    result = rest.xcom(DAG_ID, one_day, "emr.check", "quality")
     assert result["rows"] == len(expected_clean(Date(2013, 1, 15)))
     assert {rule["outcome"] for rule in result["rules"]} == {"Passed"}
     assert {rule["measured"] for rule in result["rules"] if rule["rule"].startswith("RowCount")} == {result["rows"]}
+
+
+def test_readers_of_a_day_see_the_versions_that_its_job_runs_wrote_and_its_check_audited(rest, client_of, one_day):
+    staged = {task: rest.xcom(DAG_ID, one_day, f"emr.{task}", "staged") for task in ("clean", "carriers")}
+    published = {dataset: manifest(client_of, dataset, "2013-01-15") for dataset in ("flights", "carrier_delay")}
+    assert published["flights"]["location"] == staged["clean"]["location"]
+    assert published["carrier_delay"]["location"] == staged["carriers"]["location"]
+    assert published["flights"]["by"] == {
+        "deployment": "local",
+        "dag": DAG_ID,
+        "run": one_day,
+        "task": "publish",
+    }
+    assert published["flights"]["quality"]["result"] == rest.xcom(DAG_ID, one_day, "emr.check")["result"]
+
+
+def test_the_event_of_the_asset_says_what_was_published(rest, client_of, one_day):
+    events = rest.get("assets/events", source_dag_id=DAG_ID, source_run_id=one_day)["asset_events"]
+    told = {event["extra"]["dataset"]: event["extra"] for event in events}
+    assert sorted(told) == ["carrier_delay", "flights"]
+    published = manifest(client_of, "flights", "2013-01-15")
+    assert (told["flights"]["location"], told["flights"]["rows"]) == (published["location"], published["rows"])
+    assert told["flights"]["measures"]["RowCount"] == len(expected_clean(Date(2013, 1, 15)))
 
 
 def test_the_table_of_rules_stands_in_the_log_of_the_check(rest, one_day):
@@ -98,6 +123,7 @@ def test_links_lead_to_the_cluster_and_to_the_logs(rest, one_day):
 def test_a_cleared_task_of_a_finished_run_runs_again_on_new_compute_with_the_same_rows(rest, client_of, one_day):
     before = rest.xcom(DAG_ID, one_day, "emr.acquire")["compute"]["id"]
     first_step = rest.xcom(DAG_ID, one_day, "emr.carriers")["job_run"]
+    seen = {dataset: manifest(client_of, dataset, "2013-01-15") for dataset in ("flights", "carrier_delay")}
     rest.post(
         f"dags/{DAG_ID}/clearTaskInstances",
         {
@@ -114,6 +140,12 @@ def test_a_cleared_task_of_a_finished_run_runs_again_on_new_compute_with_the_sam
     assert rest.xcom(DAG_ID, one_day, "emr.carriers")["job_run"] != first_step
     tries = {task["task_id"]: task["try_number"] for task in rest.task_instances(DAG_ID, one_day)}
     assert (tries["emr.clean"], tries["emr.carriers"]) == (1, 2)
+    assert manifest(client_of, "flights", "2013-01-15")["location"] == seen["flights"]["location"]
+    switched = manifest(client_of, "carrier_delay", "2013-01-15")
+    assert (switched["location"] != switched["previous"], switched["previous"]) == (
+        True,
+        seen["carrier_delay"]["location"],
+    )
     assert_equals_pandas(client_of, "2013-01-15")
     assert live_clusters(client_of) == []
 
@@ -215,4 +247,5 @@ def test_a_day_without_input_fails_with_the_scripts_own_exception_first_and_leav
         str(entry["event"]) for entry in rest.log(DAG_ID, "no-input", "emr.clean", 2) if entry.get("level") == "error"
     ]
     assert "dt=2013-07-04" in errors[0]
+    assert manifest(client_of, "flights", "2013-07-04") is None
     assert live_clusters(client_of) == []

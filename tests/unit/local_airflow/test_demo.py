@@ -62,9 +62,13 @@ def test_a_task_that_told_no_times_has_no_interval(told, expected):
 
 
 def test_the_command_that_lists_the_output_is_complete():
-    text = demo.output_text(ROOT, "http://127.0.0.1:4566", date(2013, 1, 15))
+    prefixes = ["flights/dt=2013-01-15/version=a/", "carrier_delay/dt=2013-01-15/version=b/"]
+    text = demo.output_text(ROOT, "http://127.0.0.1:4566", prefixes)
+    assert text.splitlines()[0] == (
+        "Published: s3://local-data/flights/dt=2013-01-15/version=a/ and s3://local-data/carrier_delay/dt=2013-01-15/version=b/"
+    )
     assert "AWS_ENDPOINT_URL=http://127.0.0.1:4566 " in text
-    assert text.endswith("aws s3 ls --recursive s3://local-data/flights/dt=2013-01-15/")
+    assert text.endswith("aws s3 ls --recursive s3://local-data/flights/dt=2013-01-15/version=a/")
 
 
 def seeding(script):
