@@ -64,7 +64,7 @@ class Manifest:
         kept = json.loads(text)
         known = {one.name for one in fields(cls)}
         if not isinstance(kept, dict) or kept.get("version") != _VERSION or not str(kept.get("location")).endswith("/"):
-            raise ValueError("no manifest of version 1")
+            raise ValueError("not of version 1")
         try:
             return cls(**{name: kept[name] for name in known & set(kept)})
         except TypeError as error:
