@@ -24,7 +24,16 @@ from pydantic import BaseModel
 
 from docs import permissions
 from docs.samples import JOBS, SAMPLES, SITUATIONS, STATES, Sample
-from emr_pipelines import EmrJobOperator, EmrPipeline, EmrReaperOperator, QualityCheckOperator, errors, operators
+from emr_pipelines import (
+    Dataset,
+    EmrJobOperator,
+    EmrPipeline,
+    EmrReaperOperator,
+    PublishOperator,
+    QualityCheckOperator,
+    errors,
+    operators,
+)
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Standing, decide
@@ -280,9 +289,12 @@ def _leaves(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
         yield from _leaves(inner, f"{path}.{name}".lstrip("."))
 
 
+_CALLED = (EmrPipeline, EmrJobOperator, QualityCheckOperator, Dataset, PublishOperator, EmrReaperOperator)
+
+
 def task_group_and_operators() -> str:
     """Describe what a DAG file calls."""
-    return "\n\n".join(_callable(one) for one in (EmrPipeline, EmrJobOperator, QualityCheckOperator, EmrReaperOperator))
+    return "\n\n".join(_callable(one) for one in _CALLED)
 
 
 def _callable(one: type) -> str:

@@ -77,10 +77,25 @@ def policy_document() -> dict[str, Any]:
             "Resource": [f"{bucket['data']}/quality-results/*", f"{bucket['logs']}/*"],
         },
         {
+            "Sid": "Published",
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject"],
+            "Resource": [
+                f"{bucket['data']}/{below}" for below in ("*/_published/*", "*/_schemas/*", "quality-results/*")
+            ],
+        },
+        {
+            "Sid": "Catalogue",
+            "Effect": "Allow",
+            "Action": ["glue:CreatePartition", "glue:GetPartition", "glue:GetTable", "glue:UpdatePartition"],
+            "Resource": "*",
+        },
+        {
+            # Without it S3 answers 403 where there is no object, and nobody could tell what is not published.
             "Sid": "Listings",
             "Effect": "Allow",
             "Action": "s3:ListBucket",
-            "Resource": [bucket["artifacts"], bucket["logs"]],
+            "Resource": [bucket["artifacts"], bucket["data"], bucket["logs"]],
         },
     ]
     return {"Version": "2012-10-17", "Statement": statements}

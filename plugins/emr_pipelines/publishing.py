@@ -81,12 +81,12 @@ class PublishOperator(BaseOperator):
         staged: Sequence[EmrJobOperator],
         audited_by: Sequence[QualityCheckOperator],
         approved_by: ApproveOperator | None = None,
-        outlets: Sequence[Any] = (),
         **kwargs: Any,
     ) -> None:
         task_id = str(kwargs.get("task_id"))
         self.datasets = _datasets_of(task_id, staged)
-        super().__init__(outlets=[*outlets, *(dataset.asset for dataset in self.datasets.values())], **kwargs)
+        assets = [dataset.asset for dataset in self.datasets.values()]
+        super().__init__(**{**kwargs, "outlets": [*kwargs.get("outlets", ()), *assets]})
         for check in audited_by:
             if not isinstance(check, QualityCheckOperator):
                 raise ConfigurationError(
