@@ -32,7 +32,7 @@ with DAG(
     end_date=datetime(2013, 12, 31, tzinfo=UTC),
     catchup=False,
     max_active_runs=2,
-    dagrun_timeout=timedelta(hours=2),
+    dagrun_timeout=timedelta(hours=26),  # a person may have to answer; a job has its own hour
     default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "execution_timeout": timedelta(hours=1)},
     tags=["emr", "flights"],
 ):
@@ -58,7 +58,13 @@ with DAG(
             ),
             stages=CARRIER_DELAY.partition(DAY),
         )
-        check = QualityCheckOperator(task_id="check", ruleset="quality/flights.dqdl", data=clean.staged)
+        check = QualityCheckOperator(
+            task_id="check",
+            ruleset="quality/flights.dqdl",
+            data=clean.staged,
+            audits=FLIGHTS.partition(DAY),
+            quarantine=f"{DATA}/quarantine/flights/dt={DAY}/",
+        )
         clean >> carriers >> check
 
     emr.publish(clean, carriers)
