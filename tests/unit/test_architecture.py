@@ -29,6 +29,7 @@ FLOORS = [
         "history",
         "past_results",
         "schema_registry",
+        "lineage",
         "datasets",
         "manifests",
         "catalogue",
