@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import Final
 
 from emr_pipelines.quality.conditions import ConditionReader
-from emr_pipelines.quality.labels import SEVERITY, read_labels, with_defaults
+from emr_pipelines.quality.labels import read_labels, with_defaults
+from emr_pipelines.quality.results import SEVERITY
 from emr_pipelines.quality.rule_types import (
     NOT_RUN,
     RULE_TYPES,

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from emr_pipelines.quality.gate import Gate
+from emr_pipelines.quality.results import SEVERITY
 from emr_pipelines.quality.ruleset import Composite, Rule, RulesetError, unquoted
 from emr_pipelines.quality.syntax import Node, did_you_mean, refusal
 
-SEVERITY: Final = "severity"
-SEVERITIES: Final = ("fail", "warn", "ask")
+_SEVERITIES: Final = tuple(gate for gate in Gate if gate is not Gate.PASS)
 # the bounds of AWS's own parser (awslabs/dqdl, Labels.java)
 _MOST_LABELS: Final = 10
 _LONGEST_NAME: Final = 128
@@ -64,6 +65,6 @@ def _check(source: str, label: Node, name: str, value: str) -> None:
                 label,
                 f"{len(text)} characters are too many: a name has at most {_LONGEST_NAME}, a value {_LONGEST_VALUE}",
             )
-    if name == SEVERITY and value not in SEVERITIES:
-        known = did_you_mean(value, SEVERITIES) or f": {', '.join(SEVERITIES)}"
+    if name == SEVERITY and value not in _SEVERITIES:
+        known = did_you_mean(value, _SEVERITIES) or f": {', '.join(_SEVERITIES)}"
         raise refusal(source, label, f'"{value}" is no severity{known}')

@@ -102,7 +102,7 @@ def _unexpected(error: UnexpectedToken, text: str, source: str) -> RulesetError:
     terminals = error.accepts or error.expected
     expected = _expected(terminals)
     if error.token.type == "$END":
-        lines = text.rstrip().splitlines() or [""]
+        lines = text.rstrip().split("\n")
         return RulesetError(f"the file ends too early; expected {expected}", source, len(lines), len(lines[-1]) + 1)
     word = str(error.token).splitlines()[0]
     shown = word if error.token.type == "STRING" else f'"{word}"'

@@ -291,7 +291,7 @@ def test_earlier_results_and_tags_are_refused_where_the_type_takes_none(rule, me
             'DefaultLabels=["severity"="high"] Rules = [ RowCount > 1 ]',
             1,
             16,
-            '"high" is no severity: fail, warn, ask',
+            '"high" is no severity: warn, ask, fail',
         ),
         (
             f'Rules = [ RowCount > 1 labels=["{"a" * 129}"="b"] ]',
