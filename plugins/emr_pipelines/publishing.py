@@ -256,7 +256,7 @@ def _datasets_of(task_id: str, tasks: Sequence[EmrJobOperator]) -> dict[str, Dat
             raise ConfigurationError(
                 f"Task {task_id!r} publishes what tasks stage; {task!r} stages nothing, or is mapped. Give that task stages="
             )
-        if stages.dataset in found.values():
+        if any(stages.dataset.name == one.name or stages.dataset.address == one.address for one in found.values()):
             raise ConfigurationError(
                 f"Task {task_id!r} would publish dataset {stages.dataset.name!r} twice, and an asset has one event of a task: "
                 "publish its partitions by tasks of their own"

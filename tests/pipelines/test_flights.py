@@ -14,7 +14,8 @@ from tests.support.corrupted import manifest_of, rows_at
 from tests.support.pandas_flights import comparable, expected_carrier_delay, expected_clean
 
 DAG_ID = "flights_daily"
-TASKS = ["emr.begin", "emr.acquire", "emr.clean", "emr.carriers", "emr.check", "emr.release", "emr.verdict", "publish"]
+JOBS = ["emr.clean", "emr.carriers", "emr.check"]
+TASKS = ["emr.begin", "emr.acquire", *JOBS, "emr.release", "emr.verdict", "approve", "publish"]
 
 
 def manifest(client_of, dataset: str, date: str) -> dict[str, Any]:

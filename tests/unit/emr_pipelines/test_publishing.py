@@ -661,9 +661,12 @@ def test_a_task_that_stages_nothing_is_refused(parsed):
         PublishOperator(task_id="publish", staged=[plain], audited_by=[])
 
 
-def test_a_dataset_is_published_once_by_a_task(parsed):
+@pytest.mark.parametrize(
+    "other", [FLIGHTS, Dataset("flights", "s3://t-data/other/"), Dataset("other", "s3://t-data/flights/")]
+)
+def test_a_dataset_is_published_once_by_a_task(parsed, other):
     with EmrPipeline("emr"):
-        both = [writing("one", FLIGHTS), writing("two", FLIGHTS)]
+        both = [writing("one", other), writing("two", FLIGHTS)]
     with pytest.raises(ConfigurationError, match=r"Task 'publish' would publish dataset 'flights' twice"):
         PublishOperator(task_id="publish", staged=both, audited_by=[])
 
