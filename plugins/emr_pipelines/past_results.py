@@ -22,6 +22,8 @@ from emr_pipelines.quality.ruleset import Arithmetic, Call, Composite, Operand
 logger = logging.getLogger(__name__)
 
 FOLDER: Final = "quality-results"
+_FURTHER: Final = 3
+"""Times as many partitions as are needed that are read when some of them lack a value."""
 _SHOWN: Final = 7
 """Values that a trend shows, this one included: a week of daily partitions."""
 
@@ -35,27 +37,30 @@ def result_address(bucket: str, dataset: str, partition: str, key_id: str) -> st
     return f"s3://{bucket}/{_prefix(dataset)}{_encoded(partition)}/{key_id}.json"
 
 
-def earlier_measures(s3: Any, bucket: str, dataset: str, partition: str, depth: int) -> dict[str, list[float]]:
-    """Return what was measured of the ``depth`` partitions before this one: measure -> values, that of the nearest partition first.
+def earlier_measures(
+    s3: Any, bucket: str, dataset: str, partition: str, needed: Mapping[str, int]
+) -> dict[str, list[float]]:
+    """Return what was measured of the partitions before this one: measure -> values, that of the nearest partition first.
 
-    Of each partition the newest result that can be read counts; this partition's own and those of later ones never do. A partition
-    without a readable result is passed over, and a measure that was not taken there has a value less.
+    Of each partition the newest result that can be read counts; this partition's own and those of later ones never do. Where a
+    measure was not taken, for want of a column that day for example, the partition before it counts instead.
 
-    Calls: one ListObjectsV2 for each thousand results of the dataset, and a GetObject for each of the partitions; none for depth 0.
+    Calls: one ListObjectsV2 for each thousand results of the dataset, and a GetObject for each partition that is read: as many as
+    the greatest number needed, and where values are missing at most three times as many; none when nothing is needed.
+
+    :param needed: how many values of which measures, as ``depth_needed`` says.
     """
     measures: dict[str, list[float]] = {}
-    if depth < 1:
+    if not needed:
         return measures
     results = _results(s3, bucket, _prefix(dataset))
-    before = [one for one in results if in_order(one) < in_order(partition)]
-    found = 0
-    for one in sorted(before, key=in_order, reverse=True):
+    before = sorted((one for one in results if in_order(one) < in_order(partition)), key=in_order, reverse=True)
+    for one in before[: _FURTHER * max(needed.values())]:
         if result := _newest(s3, bucket, results[one]):
             for measure, value in result.measures.items():
                 measures.setdefault(measure, []).append(value)
-            found += 1
-            if found == depth:
-                break
+        if all(len(measures.get(measure, [])) >= count for measure, count in needed.items()):
+            break
     return measures
 
 
@@ -69,10 +74,14 @@ def earlier_result(s3: Any, address: str) -> QualityResult | None:
     return _newest(s3, bucket, keys[: keys.index(this)] if this in keys else keys)
 
 
-def depth_needed(ruleset: Ruleset) -> int:
-    """Return from how many earlier partitions a ruleset's dynamic rules need values: the greatest ``last(n)``; 0 when none does."""
-    operands = (operand for rule in _rules(ruleset.rules) for operand in _operands(rule))
-    return max((_depth(operand) for operand in operands), default=0)
+def depth_needed(ruleset: Ruleset) -> dict[str, int]:
+    """Return how many earlier values of each measure a ruleset's dynamic rules need: the greatest ``last(n)``; empty when none does."""
+    needed: dict[str, int] = {}
+    for rule in _rules(ruleset.rules):
+        depth = max((_depth(operand) for operand in _operands(rule)), default=0)
+        if depth > needed.get(rule.measure, 0):
+            needed[rule.measure] = depth
+    return needed
 
 
 def changed_since(earlier: QualityResult, now: QualityResult) -> list[str]:

@@ -86,8 +86,9 @@ class Past:
         self.calls.clear()
         return address
 
-    def measures(self, partition, depth, dataset="flights"):
-        return earlier_measures(self.s3, self.bucket, dataset, partition, depth)
+    def measures(self, partition, depth, *names):
+        needed = dict.fromkeys(names or ["RowCount"], depth) if depth else {}
+        return earlier_measures(self.s3, self.bucket, "flights", partition, needed)
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_analyzers_are_remembered_and_what_was_not_measured_is_not(past):
     rules = [("Mean > 1", "Error", None), ("Sum > 1", "Failed", 0.5)]
     past.put("1", text_of(9, *rules, analyzers=[("Entropy", 2.5), ("Uniqueness", None)]))
     past.put("2", text_of(8, ("Mean > 1", "Passed", 4)))
-    assert past.measures("3", 2) == {"Mean": [4], "Sum": [0.5], "Entropy": [2.5]}
+    assert past.measures("3", 1, "Entropy") == {"Mean": [4], "Sum": [0.5], "Entropy": [2.5]}
 
 
 @pytest.mark.parametrize("garbage", ["", "{", "[]", "null", '{"rules": []}', text_of(1)[:-40]])
@@ -183,6 +184,22 @@ def test_one_listing_and_a_call_for_each_partition_are_made_and_none_without_dyn
     past.calls.clear()
     assert past.measures("2013-01-25", 0) == {}
     assert past.calls == []
+
+
+def test_where_a_measure_was_not_taken_the_partition_before_counts_instead(past):
+    for day in range(10, 20):
+        past.put(
+            f"2013-01-{day}", text_of(day, ("Mean > 1", "Error", None) if day == 17 else ("Mean > 1", "Passed", day))
+        )
+    assert past.measures("2013-01-20", 3, "Mean") == {"Mean": [19, 18, 16]}
+    assert past.calls == ["ListObjectsV2"] + ["GetObject"] * 4
+
+
+def test_a_measure_that_was_never_taken_is_not_looked_for_in_all_of_the_past(past):
+    for day in range(10, 30):
+        past.put(f"2013-01-{day}", text_of(day))
+    assert past.measures("2013-01-30", 2, "RowCount", "Mean") == {"RowCount": [29, 28, 27, 26, 25, 24]}
+    assert past.calls == ["ListObjectsV2"] + ["GetObject"] * 6
 
 
 def test_a_dataset_that_was_never_checked_has_no_past(past):
@@ -277,17 +294,21 @@ def rule(*operands, **tags):
 @pytest.mark.parametrize(
     ("rules", "expected"),
     [
-        ([rule(Decimal(5))], 0),
-        ([Rule(RuleType.IS_COMPLETE, ("a",))], 0),
-        ([rule(last(7))], 7),
-        ([rule(Call("avg", (last(3),))), rule(Call("max", (last(10),)))], 10),
-        ([rule(Arithmetic("*", Decimal("0.9"), Call("avg", (last(4),))))], 4),
-        ([rule(Arithmetic("+", Call("index", (last(6), Decimal(5))), Decimal(20)))], 6),
-        ([rule(Call("percentile", (last(9), Decimal(50))))], 9),
-        ([rule(Decimal(1), threshold=Condition(">", (Call("min", (last(2),)),)))], 2),
-        ([Composite("or", (rule(Decimal(1)), Composite("and", (rule(last(8)), rule(last(5))))))], 8),
-        ([rule(Decimal(0), Arithmetic("/", Decimal(1), last(12)))], 12),
-        ([rule(Call("last"))], 1),
+        ([rule(Decimal(5))], {}),
+        ([Rule(RuleType.IS_COMPLETE, ("a",))], {}),
+        ([rule(last(7))], {"RowCount": 7}),
+        ([rule(Call("avg", (last(3),))), rule(Call("max", (last(10),)))], {"RowCount": 10}),
+        ([rule(Arithmetic("*", Decimal("0.9"), Call("avg", (last(4),))))], {"RowCount": 4}),
+        ([rule(Arithmetic("+", Call("index", (last(6), Decimal(5))), Decimal(20)))], {"RowCount": 6}),
+        ([rule(Call("percentile", (last(9), Decimal(50))))], {"RowCount": 9}),
+        ([rule(Decimal(1), threshold=Condition(">", (Call("min", (last(2),)),)))], {"RowCount": 2}),
+        ([Composite("or", (rule(Decimal(1)), Composite("and", (rule(last(8)), rule(last(5))))))], {"RowCount": 8}),
+        ([rule(Decimal(0), Arithmetic("/", Decimal(1), last(12)))], {"RowCount": 12}),
+        ([rule(Call("last"))], {"RowCount": 1}),
+        (
+            [rule(last(2)), Rule(RuleType.MEAN, ("a",), condition=Condition(">", (last(5),)))],
+            {"RowCount": 2, 'Mean "a"': 5},
+        ),
     ],
 )
 def test_the_past_is_needed_as_far_back_as_the_greatest_last_says(rules, expected):
