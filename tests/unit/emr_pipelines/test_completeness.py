@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.execution_time import macros
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ from emr_pipelines.targets.base import Clients
 from local_emr.endpoint import running
 from tests.local_emr.conftest import client_of
 from tests.local_emr.scripted import ManualClock, ScriptedEngine
+from tests.support.endpoint import ROOT
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 NOON = datetime(2013, 2, 1, 12, tzinfo=UTC)
@@ -287,3 +289,16 @@ def test_bounds_that_are_templates_are_judged_when_they_are_rendered(published):
 def test_the_dataset_is_what_the_task_reads_for_airflow_too():
     (inlet,) = PartitionsCheckOperator(task_id="c", dataset=FLIGHTS, every=["a"]).inlets
     assert inlet == FLIGHTS.asset
+
+
+def test_the_pages_example_expects_the_thirty_days_before_its_run(published):
+    page = (ROOT / "docs/how-to/quality-history.md").read_text()
+    (text,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    made: dict[str, object] = {}
+    exec(compile(text, "flights_complete.py", "exec"), made)
+    operator = made["complete"]
+    operator.render_template_fields({"ds": "2013-02-01", "macros": macros})
+    operator.dataset = published.dataset
+    published.publish(*(f"2013-01-{day:02}" for day in range(2, 32)), at=datetime.now(UTC).isoformat())
+    operator.execute({"ti": SimpleNamespace(xcom_push=lambda key, value: published.xcom.update({key: value}))})
+    assert (published.told()["expected"], published.told()["newest"]) == (30, "2013-01-31")
