@@ -8,10 +8,10 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emr_pipelines.quality import Rule, Ruleset, RulesetError, RuleType, parse_ruleset
+from emr_pipelines.quality import Check, Rule, Ruleset, RulesetError, RuleType, compile_plan, parse_ruleset
 from emr_pipelines.quality.arithmetic import constant
 from emr_pipelines.quality.rule_types import DATE_FORMATS, RULE_TYPES, references_of
 from emr_pipelines.quality.ruleset import (
@@ -30,6 +30,8 @@ from emr_pipelines.quality.ruleset import (
     Unit,
 )
 
+# each example is a whole ruleset, which a busy machine takes a while to think of
+WHOLE_RULESETS = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 COMPARISONS = st.sampled_from(["=", "!=", ">", ">=", "<", "<="])
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 names = texts.filter(str.strip)
@@ -67,7 +69,7 @@ def arithmetic(leaves: st.SearchStrategy) -> st.SearchStrategy:
         lambda inner: st.builds(Arithmetic, st.sampled_from("+-*/"), inner, inner).filter(
             lambda number: number.operator != "/" or constant(number.right) != 0
         ),
-        max_leaves=4,
+        max_leaves=3,
     )
 
 
@@ -183,7 +185,7 @@ def analyzers(draw):
 
 @st.composite
 def rulesets(draw):
-    entries = draw(st.lists(st.recursive(rules(), composites, max_leaves=5), min_size=1, max_size=3))
+    entries = draw(st.lists(st.recursive(rules(), composites, max_leaves=4), min_size=1, max_size=2))
     judged = tuple(
         type(entry)(**{**vars(entry), "labels": {**entry.labels, **draw(severities)}})  # the whole has a severity
         for entry in entries
@@ -194,6 +196,7 @@ def rulesets(draw):
     return Ruleset(judged, "a.dqdl", besides, tuple(dict.fromkeys([*others, *used])))
 
 
+@WHOLE_RULESETS
 @given(rulesets())
 def test_every_ruleset_is_read_back_from_its_text(ruleset):
     assert ruleset == parse_ruleset(str(ruleset), "a.dqdl")
@@ -216,6 +219,7 @@ def only_refused_at_a_place_inside(text: str) -> None:
         assert ruleset == parse_ruleset(str(ruleset), "a.dqdl")
 
 
+@WHOLE_RULESETS
 @given(rulesets().map(str), st.data())
 def test_a_ruleset_with_a_slip_of_the_pen_is_read_or_refused_at_a_place_inside_it(text, data):
     place = data.draw(st.integers(0, len(text)))
@@ -247,6 +251,21 @@ def test_the_example_of_a_rule_type_is_read_and_is_of_that_type(rule_type):
     assert isinstance(rule, Rule)
     assert rule_type == rule.type
     assert (rule,) == parse_ruleset(f"Rules = [ {rule} ]", "a.dqdl").rules
+
+
+@pytest.mark.parametrize("rule_type", RULE_TYPES)
+def test_what_the_table_says_about_rows_is_what_becomes_of_the_example(rule_type):
+    takes = RULE_TYPES[rule_type]
+    text = 'CustomSql "select a from primary"' if rule_type is RuleType.CUSTOM_SQL else takes.example
+    (check,) = compile_plan(parse_ruleset(f"Rules = [ {text} ]", "a.dqdl")).checks
+    assert isinstance(check, Check)
+    assert takes.rows == (check.measure.row is not None)
+
+
+@given(analyzers())
+def test_what_may_stand_among_the_analyzers_can_be_measured(analyzer):
+    plan = compile_plan(Ruleset((Rule(RuleType.COLUMN_EXISTS, ("a",)),), "a.dqdl", (analyzer,)))
+    assert plan.analyzers
 
 
 def test_every_rule_type_is_described_and_what_is_raw_is_sql_or_a_regular_expression():
