@@ -3,12 +3,13 @@
 What a measure means is what AWS's own code does with it (awslabs/deequ, ``com.amazon.deequ.dqdl``); where that code is silent, the
 AWS Glue Developer Guide's page of the rule type; where both are, the function's docstring says what was chosen.
 
-A number to be measured is described by JSON, its ``kind`` first:
+A number to be measured is described by JSON. Those of one ``set`` are measured by one query. Its ``kind``:
 
-- ``scan``: ``sql``, an aggregate of the data. All of them are measured together.
+- ``scan``: ``sql``, an aggregate of the data.
 - ``group``: ``sql``, an aggregate of the groups that ``columns`` make, of which ``OWN + rows`` tells the size.
 - ``query``: ``sql``, which gives one number.
-- ``match``: how many rows find their like in a ``reference``, or among the rows that ``sql`` gives.
+- ``match``: how many rows find their like in a ``reference``, or among the rows that ``sql`` gives: the ``pairs`` of columns are equal,
+  and ``others`` of the same name, if they are wanted. ``distinct`` demands that the columns joined by ``=`` are a key on both sides.
 - ``columns``, ``exists``, ``named``, ``schema``: from the names and types of the columns.
 - ``files``: ``sql``, which gives one number of the files at ``address``, ``digest`` of their content included if that is asked for.
 """
@@ -16,17 +17,16 @@ A number to be measured is described by JSON, its ``kind`` first:
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal
 
+from emr_pipelines.quality.rule_types import aggregate, column_pairs, columns_of, reference_columns
 from emr_pipelines.quality.ruleset import (
     Condition,
     Kind,
     Rule,
-    RulesetError,
     RuleType,
 )
 from emr_pipelines.quality.sql import anchored, both, identifier, literal, meets, moment, value_meets
@@ -75,7 +75,8 @@ class Numbers:
 
     def name(self, kind: str, **spec: Any) -> str:
         """Give the name of a number."""
-        told = {"kind": kind, **{key: value for key, value in spec.items() if value is not None}}
+        together = {"set": "scan"} if kind == "scan" else {}
+        told = {"kind": kind, **together, **{key: value for key, value in spec.items() if value is not None}}
         text = json.dumps(told, sort_keys=True)
         if text not in self._names:
             # the number of all rows is always measured, and comes first
@@ -133,8 +134,7 @@ def _column_values(rule: Rule, numbers: Numbers) -> Measure:
 def _column_length(rule: Rule, numbers: Numbers) -> Measure:
     """Compare lengths, in characters; NULL counts as an empty string, as AWS documents."""
     name = rule.parameters[0]
-    good = meets(_length(name), _condition(rule), f"{identifier(name)} IS NULL")
-    return _share(rule, numbers, good, "string")
+    return _share(rule, numbers, meets(_length(name), _condition(rule), "false"), "string")
 
 
 def _length(name: str) -> str:
@@ -150,12 +150,6 @@ def _column_data_type(rule: Rule, numbers: Numbers) -> Measure:
     name = rule.parameters[0]
     wanted = str(condition.operands[0]).upper()
     pattern = rule.tags.get("format")
-    if not re.fullmatch(r"BOOLEAN|DATE|TIMESTAMP|INTEGER|DOUBLE|FLOAT|LONG|DECIMAL\(\d+,\s*\d+\)", wanted):
-        raise _refusal(
-            rule,
-            f"{condition.operands[0]} is no type that ColumnDataType knows; write Boolean, Date, Timestamp, Integer, Double, Float, Long "
-            "or Decimal(precision, scale)",
-        )
     if wanted == "DATE" and pattern:
         value = _day(f"CAST({identifier(name)} AS STRING)", str(pattern.operands[0]))
     else:
@@ -180,7 +174,8 @@ def _data_freshness(rule: Rule, numbers: Numbers) -> Measure:
 def _groups(rule: Rule, numbers: Numbers, sql: str) -> str:
     """Name a number of the groups of equal values, NULL a value like the others."""
     columns = [[name, Kind.ANY] for name in rule.parameters]
-    return numbers.name("group", columns=columns, where=rule.where, sql=sql)
+    together = json.dumps([rule.parameters, rule.where])
+    return numbers.name("group", columns=columns, where=rule.where, sql=sql, set=together)
 
 
 def _present(rule: Rule) -> str:
@@ -288,17 +283,14 @@ def _row_count_match(rule: Rule, numbers: Numbers) -> Measure:
 
 def _aggregate_match(rule: Rule, numbers: Numbers) -> Measure:
     """Divide an aggregate by another; 0 by 0 is 1, as in Deequ, and any other number by 0 is an error."""
-    first, second = (_aggregate(rule, text, numbers) for text in rule.parameters)
+    first, second = (_aggregate(text, numbers) for text in rule.parameters)
     return Measure(first, second, "ratio", " / ".join(rule.parameters))
 
 
-def _aggregate(rule: Rule, text: str, numbers: Numbers) -> str:
-    found = re.fullmatch(r"\s*(sum|avg)\s*\((.+)\)\s*", text, re.IGNORECASE)
-    if not found:
-        raise _refusal(rule, f'"{text}" is no aggregate; write "sum(column)", "avg(column)" or "sum(reference.column)"')
-    alias, _, name = found[2].replace('"', "").strip().rpartition(".")
-    sql = f"{_FUNCTIONS[found[1].lower()]}({identifier(name)})"
-    if alias in {"", "primary"}:
+def _aggregate(text: str, numbers: Numbers) -> str:
+    function, alias, name = aggregate(text)
+    sql = f"{_FUNCTIONS[function]}({identifier(name)})"
+    if alias is None:
         return numbers.name("scan", sql=sql, columns=[[name, Kind.NUMBER]])
     return numbers.name("query", sql=_of(sql, alias), reference=alias)
 
@@ -308,23 +300,15 @@ _FUNCTIONS: Final = {"sum": "try_sum", "avg": "avg"}
 
 
 def _match(rule: Rule, numbers: Numbers, **spec: Any) -> Measure:
-    matching = numbers.name("match", **spec)
+    matching = numbers.name("match", **{"pairs": [], "others": False, "distinct": False, **spec})
     return Measure(matching, numbers.count(rule), "share", "rows", Row(f"NOT {OWN}{matching}", (matching,)))
 
 
 def _referential_integrity(rule: Rule, numbers: Numbers) -> Measure:
     """Count the rows whose values are together in a row of the reference; NULL is in none."""
-    found = re.fullmatch(r"(.+)\.\{(.+)\}|(.+)\.([^.]+)", rule.parameters[1].replace('"', ""))
-    ours = _names(rule.parameters[0])
-    theirs = _names(found[2] or found[4]) if found else []
-    if not found or len(ours) != len(theirs):
-        raise _refusal(
-            rule,
-            f'"{rule.parameters[1]}" does not name {len(ours)} columns of a reference; write "reference.column" or "reference.{{a, b}}", '
-            "as many as there are columns of the data",
-        )
-    keys = [list(pair) for pair in zip(ours, theirs, strict=True)]
-    return _match(rule, numbers, reference=found[1] or found[3], keys=keys, same=[])
+    alias, theirs = reference_columns(rule.parameters[1])
+    pairs = [[one, other, "="] for one, other in zip(columns_of(rule.parameters[0]), theirs, strict=True)]
+    return _match(rule, numbers, reference=alias, pairs=pairs)
 
 
 def _dataset_match(rule: Rule, numbers: Numbers) -> Measure:
@@ -333,55 +317,35 @@ def _dataset_match(rule: Rule, numbers: Numbers) -> Measure:
     Without names of columns to compare, all but the keys are.
     """
     alias, keys, *same = rule.parameters
-    compared = _pairs(same[0]) if same else None
-    return _match(rule, numbers, reference=alias, keys=_pairs(keys), same=compared, distinct=True)
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.replace('"', "").split(",")]
-
-
-def _pairs(text: str) -> list[list[str]]:
-    halves = ([half.strip() for half in name.split("->")] for name in _names(text))
-    return [[pair[0], pair[-1]] for pair in halves]
+    pairs = [[*pair, "="] for pair in column_pairs(keys)]
+    pairs += [[*pair, "<=>"] for text in same for pair in column_pairs(text)]
+    return _match(rule, numbers, reference=alias, pairs=pairs, others=not same, distinct=True)
 
 
 def _custom_sql(rule: Rule, numbers: Numbers) -> Measure:
     """Take the one number that a query gives; without a condition, count the rows whose values are among those that it gives."""
     (statement,) = rule.parameters
     if rule.condition is None:
-        return _match(rule, numbers, sql=statement)
+        return _match(rule, numbers, sql=statement, others=True)
     return Measure(numbers.name("query", sql=statement), meaning="number", unit="value")
 
 
 def _files(rule: Rule, numbers: Numbers, good: str, more: str = "", **spec: Any) -> Measure:
-    """Count files; those whose name begins with ``_`` or ``.`` are none, as in Spark.
+    """Count files; those whose name begins with ``_`` or ``.`` are none, as in Spark. The newest are chosen before the pattern is tried.
 
     :param good: which files meet the rule, Spark SQL.
     :param more: further columns, Spark SQL.
     """
-    chosen, order = f"{OWN}files", rule.tags.get("filterOrder")
-    for word in order.operands if order else _FILTERS:
-        told = _tag(rule, str(word))
-        chosen = f"(SELECT * FROM {chosen} {_FILTERS[str(word)](told)})" if told else chosen  # noqa: S608  # told is quoted
+    recent, pattern = _tag(rule, "recentFiles"), _tag(rule, "uriRegex")
+    newest = f"ORDER BY modificationTime DESC, path LIMIT {int(recent)}" if recent else ""
+    like = f"WHERE path RLIKE {literal(pattern)}" if pattern else ""
+    chosen = f"(SELECT * {more} FROM (SELECT * FROM {OWN}files {newest}) {like})"  # noqa: S608  # made of what is written here, and of literals
     address = rule.parameters[0] if rule.parameters else None
     counts = [
-        numbers.name(
-            "files",
-            sql=f"SELECT {count} FROM (SELECT * {more} FROM {chosen})",  # noqa: S608  # made of what is written here, and of literals
-            address=address,
-            pattern=_tag(rule, "uriRegex"),
-            **spec,
-        )
+        numbers.name("files", sql=f"SELECT {count} FROM {chosen}", address=address, pattern=pattern, **spec)  # noqa: S608  # likewise
         for count in (f"count_if({good})", "count(1)")
     ]
     return Measure(counts[0], counts[1], "share", "files")
-
-
-_FILTERS: Final[Mapping[str, Callable[[str], str]]] = {
-    "recentFiles": lambda number: f"ORDER BY modificationTime DESC, path LIMIT {int(number)}",
-    "uriRegex": lambda pattern: f"WHERE path RLIKE {literal(pattern)}",
-}
 
 
 def _file_freshness(rule: Rule, numbers: Numbers) -> Measure:
@@ -404,13 +368,8 @@ def _file_size(rule: Rule, numbers: Numbers) -> Measure:
 
 
 def _file_uniqueness(rule: Rule, numbers: Numbers) -> Measure:
-    """Count the files whose content no other has; with ``matchFileName``, whose name no other has, either."""
-    good = "alike = 1 AND namesakes = 1" if str(_tag(rule, "matchFileName")).lower() == "true" else "alike = 1"
-    more = (
-        ", count(1) OVER (PARTITION BY length, digest) AS alike"
-        ", count(1) OVER (PARTITION BY regexp_extract(path, '[^/]*$', 0)) AS namesakes"
-    )
-    return _files(rule, numbers, good, more, digest=True)
+    """Count the files whose content no other has."""
+    return _files(rule, numbers, "alike = 1", ", count(1) OVER (PARTITION BY length, digest) AS alike", digest=True)
 
 
 def _tag(rule: Rule, name: str) -> str | None:
@@ -420,10 +379,6 @@ def _tag(rule: Rule, name: str) -> str | None:
 def _condition(rule: Rule) -> Condition:
     assert rule.condition is not None  # noqa: S101  # the reader of DQDL refuses such a rule
     return rule.condition
-
-
-def _refusal(rule: Rule, message: str) -> RulesetError:
-    return RulesetError(message, "", rule.line, rule.column)
 
 
 _MEASURES: Final[Mapping[RuleType, Callable[[Rule, Numbers], Measure]]] = {

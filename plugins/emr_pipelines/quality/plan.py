@@ -20,10 +20,10 @@ from emr_pipelines.quality.ruleset import (
     Condition,
     Rule,
     Ruleset,
-    RulesetError,
     RuleType,
 )
 
+_ANY: Final = Condition("not in", ())
 # their condition is about each value, or there is none: what is judged is the share of the rows that meet it
 _BY_THRESHOLD: Final = frozenset(
     {
@@ -91,23 +91,17 @@ class Plan:
             "source": self.source,
             "numbers": dict(self.numbers),
             "rules": [_check_json(check) for check in self.checks],
-            "analyzers": [{"measure": name, **_measure_json(taken)} for name, taken in self.analyzers.items()],
+            "analyzers": [_check_json(Check(name, name, {}, taken, _ANY)) for name, taken in self.analyzers.items()],
         }
         return json.dumps(plan, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def compile_plan(ruleset: Ruleset) -> Plan:
-    """Compile a ruleset. Pure: the same ruleset gives the same plan.
-
-    :raises RulesetError: a rule names a type, an aggregate or a reference in a way that cannot be read.
-    """
+    """Compile a ruleset that :func:`parse_ruleset` has read. Pure: the same ruleset gives the same plan."""
     numbers = Numbers()
     numbers.name("scan", sql="count(1)")
-    try:
-        checks = tuple(_check(rule, numbers) for rule in ruleset.rules)
-        analyzers = {name: taken for one in ruleset.analyzers for name, taken in _analyzed(one, numbers).items()}
-    except RulesetError as error:
-        raise RulesetError(error.message, ruleset.source, error.line, error.column) from None
+    checks = tuple(_check(rule, numbers) for rule in ruleset.rules)
+    analyzers = {name: taken for one in ruleset.analyzers for name, taken in _analyzed(one, numbers).items()}
     return Plan(ruleset.source, numbers.specs, checks, analyzers)
 
 
@@ -141,7 +135,7 @@ def _analyzed(analyzer: Analyzer, numbers: Numbers) -> dict[str, Measure]:
 
 
 def _check_json(check: Check | Combined) -> dict[str, Any]:
-    told = {"rule": check.rule, "labels": dict(check.labels), "row": _row_json(_row_of(check))}
+    told = {"rule": check.rule, "labels": dict(check.labels), "row": _row_json(check)}
     if isinstance(check, Combined):
         return {**told, "operator": check.operator, "parts": [_check_json(part) for part in check.parts]}
     return {
@@ -156,8 +150,15 @@ def _measure_json(taken: Measure) -> dict[str, Any]:
     return {"number": taken.number, "of": taken.of, "meaning": taken.meaning, "unit": taken.unit}
 
 
-def _row_json(row: Row | None) -> dict[str, Any] | None:
-    return {"breaks": row.breaks, "needs": list(row.needs)} if row else None
+def _row_json(check: Check | Combined) -> dict[str, Any] | None:
+    row = _row_of(check)
+    return {"breaks": row.breaks, "needs": list(row.needs), "numbers": _numbers_of(check)} if row else None
+
+
+def _numbers_of(check: Check | Combined) -> list[str]:
+    if isinstance(check, Combined):
+        return sorted({name for part in check.parts for name in _numbers_of(part)})
+    return [name for name in (check.measure.number, check.measure.of) if name]
 
 
 def _condition_json(condition: Condition) -> dict[str, Any]:
