@@ -97,18 +97,6 @@ def changes_from_current(s3: Any, dataset: Dataset, schema: Schema) -> list[Chan
     return changes(newest.schema, schema) if newest else []
 
 
-def refuse_breaking(dataset: Dataset, found: Sequence[Change]) -> None:
-    """Let pass changes of a schema that readers survive.
-
-    :raises DataError: some of them break readers; the message names each.
-    """
-    if breaking := [str(change) for change in found if change.kind.breaking]:
-        raise DataError(
-            f"The schema of dataset {dataset.name!r} changes in a way that breaks its readers: {'; '.join(breaking)}. Have the job write "
-            "the schema that there was, or accept the change with accept_breaking=True. What is published stays as it is."
-        )
-
-
 def register(
     s3: Any, dataset: Dataset, schema: Schema, by: Mapping[str, str], *, accept_breaking: bool = False
 ) -> SchemaVersion:
@@ -126,7 +114,7 @@ def register(
         if before and not found:
             return before
         if not accept_breaking:
-            refuse_breaking(dataset, found)
+            _refuse_breaking(dataset, found)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         number = before.number + 1 if before else 1
         version = SchemaVersion(number, columns, dict(by), now, [str(change) for change in found])
@@ -142,6 +130,14 @@ def _changes(dataset: Dataset, before: Schema, now: Schema) -> list[Change]:
         return changes(before, now)
     except SchemaError as error:
         raise DataError(f"The schema of dataset {dataset.name!r} cannot be registered: {error}") from None
+
+
+def _refuse_breaking(dataset: Dataset, found: Sequence[Change]) -> None:
+    if breaking := [str(change) for change in found if change.kind.breaking]:
+        raise DataError(
+            f"The schema of dataset {dataset.name!r} changes in a way that breaks its readers: {'; '.join(breaking)}. Have the job write "
+            "the schema that there was, or accept the change with accept_breaking=True. What is published stays as it is."
+        )
 
 
 def _put_once(s3: Any, bucket: str, key: str, text: str) -> bool:
