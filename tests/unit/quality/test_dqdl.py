@@ -284,6 +284,47 @@ def test_comments_and_line_ends_mean_nothing_and_a_rule_knows_its_place():
     ]
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'IsPrimaryKey code "full name"',
+        "Completeness of delay not between 0.25 and 0.75",
+        'Completeness "delay" between -0.5 and -0.25',
+        "Completeness of delay between (0.9 * avg(last(10))) and (1.1 * avg(last(10)))",
+        'ColumnCorrelation of delay and "air time" between -0.25 and 0.75',
+        'UniqueValueRatio "x.y-z" < 0.00000000000001',
+        'Uniqueness "a" "b" "c" > 0.5 where "a > 100"',
+        'ColumnNamesMatchPattern "x_.*_[a-z0-9]+"',
+        "ColumnCount != -100",
+        'ColumnValues "when" in [now(), (now() - 3 hours), now(), (now() + 4 days)]',
+        'ColumnValues "when" not between (now() - 3 hours) and (now() + 14 days)',
+        'ColumnValues "code" in [ "ColumnValues in [ \\"code\\" ]" ]',
+        'ColumnValues "code" in ["a,,b", "c"] with threshold between 0.25 and 0.75',
+        'ColumnValues "code" not matches "[a-z]*" with threshold <= 0.4',
+        'ColumnValues "code" = 1 with threshold not between 0.25 and 0.75',
+        '(ColumnValues "a" not in [NULL,EMPTY,WHITESPACES_ONLY]) OR (ColumnValues "b" != WHITESPACES_ONLY)',
+        "DataFreshness of moment between 2 minutes and 4 minutes",
+        'ReferentialIntegrity of "a" and "other.b" between 0.4 and 0.6',
+        'ReferentialIntegrity "a,b" "other.{c,d}" = 0.99',
+        'DatasetMatch "other" "k1->l1,k2->l2" "a->b" between 0.4 and 0.8',
+        'SchemaMatch "other-1" >= 1.0',
+        'RowCountMatch "other" between 0.8 and 0.98',
+        'AggregateMatch "SUM(a-b)" "AVG(other.a)" >= 0.95',
+        'CustomSql "select a from primary"',
+        'CustomSql "select count(*) from primary" between 10 and 20',
+        "FileUniqueness > 0.5",
+        'FileUniqueness "s3://bucket/folder/" = 1 with recentFiles = 1',
+        "FileSize not between 50 GB and 1 TB",
+        'FileFreshness "s3://bucket/folder/" between now() and (now() - 45 minutes)',
+        'FileFreshness "s3://bucket/folder/" > (now() - 10 days) with threshold > 0.1',
+        'FileFreshness between "9:30 AM" and "9:30 PM" with timeZone = "Asia/Dubai"',
+    ],
+)
+def test_what_the_documentation_and_the_parser_of_aws_have_is_read_and_read_back(rule):
+    ruleset = parse_ruleset(f"Rules = [ {rule} ]", "a.dqdl")
+    assert ruleset == parse_ruleset(str(ruleset), "a.dqdl")
+
+
 def test_the_measure_is_the_rule_without_what_its_value_must_meet():
     measures = [
         ('Mean "a" > 1 where "b > 1" labels=["x"="y"]', 'Mean "a" where "b > 1"'),

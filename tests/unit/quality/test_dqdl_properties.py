@@ -30,8 +30,9 @@ from emr_pipelines.quality.ruleset import (
     Unit,
 )
 
-# each example is a whole ruleset, which a busy machine takes a while to think of
-WHOLE_RULESETS = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# a busy machine takes a while, most of all to read the grammar
+AT_LEISURE = settings(deadline=None)
+WHOLE_RULESETS = settings(AT_LEISURE, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 COMPARISONS = st.sampled_from(["=", "!=", ">", ">=", "<", "<="])
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 names = texts.filter(str.strip)
@@ -202,6 +203,7 @@ def test_every_ruleset_is_read_back_from_its_text(ruleset):
     assert ruleset == parse_ruleset(str(ruleset), "a.dqdl")
 
 
+@AT_LEISURE
 @given(rules())
 def test_the_text_of_a_rule_without_labels_is_the_rule(rule):
     bare = Rule(rule.type, rule.parameters, rule.condition, rule.where, {}, rule.tags)
@@ -235,11 +237,13 @@ FileFreshness DatasetMatch AllStatistics #
 """
 
 
+@AT_LEISURE
 @given(st.lists(st.sampled_from(WORDS.split()), max_size=14).map(lambda words: "Rules = [ " + " ".join(words)))
 def test_words_in_any_order_are_read_or_refused_at_a_place_inside_them(text):
     only_refused_at_a_place_inside(text)
 
 
+@AT_LEISURE
 @given(st.one_of(texts, st.text('Rules=[]()"ab >1,.#\n\\$in', max_size=40)))
 def test_any_text_is_read_or_refused_at_a_place_inside_it(text):
     only_refused_at_a_place_inside(text)
@@ -262,6 +266,7 @@ def test_what_the_table_says_about_rows_is_what_becomes_of_the_example(rule_type
     assert takes.rows == (check.measure.row is not None)
 
 
+@AT_LEISURE
 @given(analyzers())
 def test_what_may_stand_among_the_analyzers_can_be_measured(analyzer):
     plan = compile_plan(Ruleset((Rule(RuleType.COLUMN_EXISTS, ("a",)),), "a.dqdl", (analyzer,)))
