@@ -25,10 +25,12 @@ from pydantic import BaseModel
 from docs import permissions
 from docs.samples import JOBS, SAMPLES, SITUATIONS, STATES, Sample
 from emr_pipelines import (
+    ApproveOperator,
     Dataset,
     EmrJobOperator,
     EmrPipeline,
     EmrReaperOperator,
+    PartitionsCheckOperator,
     PublishOperator,
     QualityCheckOperator,
     errors,
@@ -289,7 +291,16 @@ def _leaves(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
         yield from _leaves(inner, f"{path}.{name}".lstrip("."))
 
 
-_CALLED = (EmrPipeline, EmrJobOperator, QualityCheckOperator, Dataset, PublishOperator, EmrReaperOperator)
+_CALLED = (
+    EmrPipeline,
+    EmrJobOperator,
+    QualityCheckOperator,
+    Dataset,
+    ApproveOperator,
+    PublishOperator,
+    PartitionsCheckOperator,
+    EmrReaperOperator,
+)
 
 
 def task_group_and_operators() -> str:

@@ -1,7 +1,9 @@
 """EMR pipelines for Airflow: write a pipeline once, choose its compute when it is triggered, leave nothing running."""
 
+from emr_pipelines.approving import ApproveOperator
 from emr_pipelines.checking import QualityCheckOperator
 from emr_pipelines.choosing import Between, OneOf
+from emr_pipelines.completeness import PartitionsCheckOperator
 from emr_pipelines.datasets import STAGED, VERSION, Dataset
 from emr_pipelines.environments import current_environment
 from emr_pipelines.jobs import CommandJob, HiveJob, SparkJob, SparkSqlJob
@@ -11,7 +13,10 @@ from emr_pipelines.pipeline import EmrPipeline
 from emr_pipelines.publishing import PublishOperator
 from emr_pipelines.reaping import EmrReaperOperator
 
-__all__ = [  # noqa: RUF022  # in Python's own order
+__all__ = [
+    "STAGED",
+    "VERSION",
+    "ApproveOperator",  # in Python's own order
     "Between",
     "CommandJob",
     "Dataset",
@@ -20,12 +25,11 @@ __all__ = [  # noqa: RUF022  # in Python's own order
     "EmrReaperOperator",
     "HiveJob",
     "OneOf",
+    "PartitionsCheckOperator",
     "PublishOperator",
     "QualityCheckOperator",
-    "STAGED",
     "SparkJob",
     "SparkSqlJob",
-    "VERSION",
     "current_environment",
     "published",
 ]

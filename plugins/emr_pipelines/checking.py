@@ -19,10 +19,19 @@ from emr_pipelines.datasets import STAGED, Partition
 from emr_pipelines.errors import ConfigurationError, JobError
 from emr_pipelines.jobs import Job, SparkJob
 from emr_pipelines.keys import Key, Record
+from emr_pipelines.lineage import lineage_of
 from emr_pipelines.manifests import bucket_and_key
 from emr_pipelines.membership import Run
 from emr_pipelines.operators import RECORD, EmrJobOperator, existing
-from emr_pipelines.past_results import changed_since, depth_needed, earlier_measures, earlier_result, result_address
+from emr_pipelines.past_results import (
+    SHOWN,
+    changed_since,
+    depth_needed,
+    earlier_measures,
+    earlier_result,
+    result_address,
+    trend,
+)
 from emr_pipelines.quality import Decision, Gate, QualityResult, RuleResult, Ruleset
 from emr_pipelines.schema_registry import changes_from_current
 from emr_pipelines.targets.base import Compute
@@ -95,6 +104,7 @@ class QualityCheckOperator(EmrJobOperator):
         self.dataset = audits.dataset if audits else None
         self.audited = audits.value if audits else "{{ logical_date or dag_run.run_after }}"
         self.asks_through: str | None = None
+        self._found: QualityResult | None = None
 
     @property
     def may_ask(self) -> bool:
@@ -130,15 +140,14 @@ class QualityCheckOperator(EmrJobOperator):
         """Read the result, log its table, and decide."""
         s3 = clients_of_environment(run.environment).repeating("s3")
         address, result = self._result(s3, run, job_run)
-        result = self._with_schema(s3, result)
+        result = self._found = self._with_schema(s3, result)
         decision = quality.decide(result)
         table = quality.format_table(result)
         run.context["ti"].xcom_push(key=QUALITY, value=_told(address, result, decision, table))
         for line in table.splitlines():
             self.log.info("%s", line)
-        if before := earlier_result(s3, address):
-            for line in changed_since(before, result):
-                self.log.info("Since the check before: %s", line)
+        for line in self._past(s3, run, address, result):
+            self.log.info("%s", line)
         if decision.gate is not Gate.PASS:
             self.log.log(_LEVEL[decision.gate], "%s", decision.reason)
         if decision.gate is Gate.FAIL:
@@ -165,6 +174,21 @@ class QualityCheckOperator(EmrJobOperator):
         address = self._result_address(run, self._key(run, record))
         bucket, key = bucket_and_key(address)
         return address, quality.parse_results(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+
+    def _past(self, s3: Any, run: Run, address: str, result: QualityResult) -> list[str]:
+        """Tell what is otherwise than in the check before of the same data, and how measures went over the last partitions."""
+        before = earlier_result(s3, address)
+        since = [f"Since the check before: {line}" for line in (changed_since(before, result) if before else [])]
+        needed = dict.fromkeys(result.measures, SHOWN - 1)
+        earlier = earlier_measures(
+            s3, run.environment.buckets.data, self._dataset_name(), self._partition_value(), needed
+        )
+        return since + trend(earlier, result.measures)
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:
+        """Tell OpenLineage's provider, where it is installed, what was found; it asks when the task has ended, well or not."""
+        data = self.job["args"][self.job["args"].index("--data") + 1]
+        return lineage_of(self._found, self.dataset.address if self.dataset else data)
 
     def _with_schema(self, s3: Any, result: QualityResult) -> QualityResult:
         """Add what became of the dataset's schema, as one more rule, where data is audited that has one."""

@@ -117,6 +117,9 @@ class PublishedPartitions(Mapping[str, Manifest]):
             raise KeyError(value)
         return found
 
+    def __contains__(self, value: object) -> bool:
+        return value in self._partitions
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._partitions)
 

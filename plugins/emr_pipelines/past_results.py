@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 FOLDER: Final = "quality-results"
 _FURTHER: Final = 3
 """Times as many partitions as are needed that are read when some of them lack a value."""
-_SHOWN: Final = 7
+SHOWN: Final = 7
 """Values that a trend shows, this one included: a week of daily partitions."""
 
 
@@ -104,7 +104,7 @@ def trend(earlier: Mapping[str, Sequence[float]], now: Mapping[str, float]) -> l
     :param earlier: as ``earlier_measures`` returns it.
     """
     rows = [
-        (measure, [_number(one) for one in [*reversed(earlier[measure][: _SHOWN - 1]), value]])
+        (measure, [_number(one) for one in [*reversed(earlier[measure][: SHOWN - 1]), value]])
         for measure, value in now.items()
         if earlier.get(measure)
     ]

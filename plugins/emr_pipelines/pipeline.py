@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Param, TaskGroup, chain
+from airflow.sdk import DAG, BaseNotifier, Param, TaskGroup, chain
 
 from emr_pipelines.acquiring import AcquireOperator
 from emr_pipelines.approving import ApproveOperator
@@ -80,7 +80,12 @@ class EmrPipeline(TaskGroup):
         verdict = self.children.get(self.child_id("verdict"))  # type: ignore[no-untyped-call]  # Airflow's has no types
         return iter([verdict]) if verdict else super().get_leaves()
 
-    def publish(self, *jobs: EmrJobOperator, approve_within: timedelta = timedelta(hours=24)) -> PublishOperator:
+    def publish(
+        self,
+        *jobs: EmrJobOperator,
+        approve_within: timedelta = timedelta(hours=24),
+        notifiers: Sequence[BaseNotifier] = (),
+    ) -> PublishOperator:
         """Let readers see what jobs of the group staged, after release, once every check of the group passed or a person approved.
 
         ::
@@ -91,6 +96,7 @@ class EmrPipeline(TaskGroup):
 
         :param jobs: those whose staged partitions are published together.
         :param approve_within: how long a person has to answer.
+        :param notifiers: what tells that person, as the ``ApprovalOperator`` of Airflow takes it.
         :raises ConfigurationError: the group has no check, or the DAG's ``dagrun_timeout`` leaves a person too little time.
         """
         checks = [task for task in self if isinstance(task, QualityCheckOperator)]
@@ -101,7 +107,9 @@ class EmrPipeline(TaskGroup):
         asking = [check for check in checks if check.may_ask]
         approve = None
         if asking:
-            approve = ApproveOperator(task_id="approve", checks=asking, response_timeout=approve_within)
+            approve = ApproveOperator(
+                task_id="approve", checks=asking, response_timeout=approve_within, notifiers=list(notifiers)
+            )
         publish = PublishOperator(task_id="publish", staged=jobs, audited_by=checks, approved_by=approve)
         chain(self, *([approve] if approve else []), publish)
         return publish

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from airflow.providers.openlineage.extractors import manager
 from airflow.sdk import BaseOperator
 from airflow.utils.state import TaskInstanceState
+from openlineage.client import event_v2 as openlineage
+from openlineage.client import serde
 
 from emr_pipelines.lineage import column_metrics, column_of, dataset_name, lineage_of
 from emr_pipelines.quality import parse_results
-
-manager = pytest.importorskip(
-    "airflow.providers.openlineage.extractors.manager",
-    reason="requirements-dev.txt has it: any make command installs it",
-)
-openlineage = pytest.importorskip("openlineage.client.event_v2")
-serde = pytest.importorskip("openlineage.client.serde")
+from tests.support.airflow import ask_airflow
 
 COLUMNS = {"carrier": "string", "delay": "int", 'odd "name"': "double", "plane": "struct<tailnum:string>"}
 DATA = "s3://data/flights/dt=2013-01-15/version=0123456789abcdef/"
@@ -180,7 +175,9 @@ def test_datasets_are_named_as_openlineage_says(address, expected):
     assert dataset_name(address) == expected
 
 
-def test_the_module_needs_no_openlineage_until_somebody_asks():
-    script = "import sys, emr_pipelines.lineage; print([name for name in sys.modules if 'openlineage.client' in name])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.splitlines()[-1] == "[]"
+def test_the_module_needs_no_openlineage_until_somebody_asks(tmp_path):
+    script = """
+import json, sys, emr_pipelines.lineage
+print(json.dumps([name for name in sys.modules if "openlineage.client" in name]))
+"""
+    assert ask_airflow(script, tmp_path) == []
