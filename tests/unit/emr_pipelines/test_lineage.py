@@ -15,7 +15,7 @@ from openlineage.client import serde
 
 from emr_pipelines.lineage import column_metrics, column_of, dataset_name, lineage_of
 from emr_pipelines.quality import parse_results
-from tests.support.airflow import ask_airflow
+from tests.support.airflow import ROOT, ask_airflow
 
 COLUMNS = {"carrier": "string", "delay": "int", 'odd "name"': "double", "plane": "struct<tailnum:string>"}
 DATA = "s3://data/flights/dt=2013-01-15/version=0123456789abcdef/"
@@ -180,4 +180,4 @@ def test_the_module_needs_no_openlineage_until_somebody_asks(tmp_path):
 import json, sys, emr_pipelines.lineage
 print(json.dumps([name for name in sys.modules if "openlineage.client" in name]))
 """
-    assert ask_airflow(script, tmp_path) == []
+    assert ask_airflow(script, tmp_path, PYTHONPATH=str(ROOT / "plugins")) == []
