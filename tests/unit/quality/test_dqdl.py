@@ -63,10 +63,10 @@ def last(count: int) -> Call:
             ),
         ),
         (
-            'CustomSql "select *\n  from primary where a rlike \'\\d\' and \\"b\\" > 1" with threshold > 0.5',
+            'CustomSql "select *\n  from primary where a rlike \'\\\\d\' and \\"b\\" > 1" with threshold > 0.5',
             Rule(
                 RuleType.CUSTOM_SQL,
-                ("select *\n  from primary where a rlike '\\d' and \"b\" > 1",),
+                ("select *\n  from primary where a rlike '\\\\d' and \"b\" > 1",),
                 tags={"threshold": Condition(">", (Decimal("0.5"),))},
             ),
         ),
