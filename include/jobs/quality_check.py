@@ -111,7 +111,7 @@ def check(spark: SparkSession, arguments: argparse.Namespace) -> Dict[str, Any]:
         "schema": columns,
         "rules": rules,
         "analyzers": [{key: one[key] for key in ("measure", "measured", "reason")} for one in analyzed],
-        "quarantine": quarantine(inputs, plan, reasons, arguments) if arguments.quarantine else None,
+        "quarantine": quarantine(inputs, plan, rules, arguments) if arguments.quarantine else None,
         "seconds": round(time.monotonic() - started, 3),
     }
 
@@ -413,13 +413,14 @@ FUNCTIONS: Dict[str, Callable[..., Fraction]] = {
 }
 
 
-def quarantine(inputs: Inputs, plan: Spec, reasons: Reasons, arguments: argparse.Namespace) -> Dict[str, Any]:
-    """Write the rows that break a rule, with the rules that they break, and the others if they are wanted."""
+def quarantine(inputs: Inputs, plan: Spec, judged: List[Spec], arguments: argparse.Namespace) -> Dict[str, Any]:
+    """Write the rows that break a rule which failed, with those rules, and the others if they are wanted."""
     for address in filter(None, (arguments.quarantine, arguments.good)):
         ours, theirs = address.rstrip("/") + "/", arguments.data.rstrip("/") + "/"
         if ours.startswith(theirs) or theirs.startswith(ours):
             raise ValueError(f"{address} must not overlap with the data at {arguments.data}: it is written over")
-    marked = mark(inputs, plan, reasons).persist()
+    failed = [rule for n, rule in enumerate(plan["rules"]) if rule["row"] and judged[n]["outcome"] == "Failed"]
+    marked = mark(inputs, failed, plan["numbers"]).persist()
     bad, good = marked.where(F.size(FAILED) > 0), marked.where(F.size(FAILED) == 0).drop(FAILED)
     bad.write.mode("overwrite").parquet(arguments.quarantine)
     if arguments.good:
@@ -429,14 +430,13 @@ def quarantine(inputs: Inputs, plan: Spec, reasons: Reasons, arguments: argparse
     return {"address": arguments.quarantine, "good": arguments.good, **counts}
 
 
-def mark(inputs: Inputs, plan: Spec, reasons: Reasons) -> DataFrame:
-    """Add a column with the rules that each row breaks; a rule that could not be evaluated marks none."""
+def mark(inputs: Inputs, rules: List[Spec], specs: Dict[str, Spec]) -> DataFrame:
+    """Add a column with the rules that each row breaks."""
     if FAILED in inputs.frame.columns:
         raise ValueError(f"The data has a column {FAILED}: rename it, for it would hold the rules that a row breaks")
-    rules = [rule for rule in plan["rules"] if rule["row"] and not set(rule["row"]["numbers"]) & set(reasons)]
     frame = inputs.frame
     for name in sorted({need for rule in rules for need in rule["row"]["needs"]}):
-        frame = with_need(inputs, frame, name, plan["numbers"][name])
+        frame = with_need(inputs, frame, name, specs[name])
     broken = [F.when(F.expr(rule["row"]["breaks"]), F.lit(rule["rule"])) for rule in rules]
     marks = F.filter(F.array(*broken), lambda rule: rule.isNotNull()).cast("array<string>")
     return frame.withColumn(FAILED, marks).drop(*[column for column in frame.columns if column.startswith(OWN)])

@@ -6,7 +6,7 @@ A plan is JSON. ``jobs/quality_check.py`` evaluates it with plain Spark, knowing
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -102,7 +102,9 @@ def compile_plan(ruleset: Ruleset) -> Plan:
     numbers.name("scan", sql="count(1)")
     checks = tuple(_check(rule, numbers) for rule in ruleset.rules)
     analyzers = {name: taken for one in ruleset.analyzers for name, taken in _analyzed(one, numbers).items()}
-    return Plan(ruleset.source, numbers.specs, checks, analyzers)
+    # a combined rule has no value of its own, and what is compared with earlier values must be kept for later days
+    kept = {part.name: part.measure for check in checks for part in _parts(check) if part.condition.dynamic}
+    return Plan(ruleset.source, numbers.specs, checks, kept | analyzers)
 
 
 def _check(rule: Rule | Composite, numbers: Numbers) -> Check | Combined:
@@ -121,6 +123,15 @@ def _combined_row(rule: Composite, parts: tuple[Check | Combined, ...]) -> Row |
     word = " OR " if rule.operator == "and" else " AND "
     needs = dict.fromkeys(need for row in told for need in row.needs)
     return Row(word.join(f"({row.breaks})" for row in told), tuple(needs))
+
+
+def _parts(check: Check | Combined) -> Iterator[Check]:
+    """Yield the rules that are combined in a rule."""
+    for part in check.parts if isinstance(check, Combined) else ():
+        if isinstance(part, Check):
+            yield part
+        else:
+            yield from _parts(part)
 
 
 def _row_of(part: Check | Combined) -> Row | None:
@@ -152,13 +163,7 @@ def _measure_json(taken: Measure) -> dict[str, Any]:
 
 def _row_json(check: Check | Combined) -> dict[str, Any] | None:
     row = _row_of(check)
-    return {"breaks": row.breaks, "needs": list(row.needs), "numbers": _numbers_of(check)} if row else None
-
-
-def _numbers_of(check: Check | Combined) -> list[str]:
-    if isinstance(check, Combined):
-        return sorted({name for part in check.parts for name in _numbers_of(part)})
-    return [name for name in (check.measure.number, check.measure.of) if name]
+    return {"breaks": row.breaks, "needs": list(row.needs)} if row else None
 
 
 def _condition_json(condition: Condition) -> dict[str, Any]:

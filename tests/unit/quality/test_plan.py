@@ -304,3 +304,11 @@ def test_the_job_file_needs_nothing_but_python_3_9_and_pyspark():
     }
     assert imported <= {*sys.stdlib_module_names, "pyspark"}
     assert "match_case" not in ast.dump(tree)
+
+
+def test_what_a_combined_rule_compares_with_earlier_days_is_kept_for_later_days():
+    text = (
+        'Rules = [ (RowCount > avg(last(7))) or ((Mean "a" < 2) and (Entropy "b" < max(last(2)))), Sum "a" > last() ]'
+    )
+    plan = compile_plan(parse_ruleset(text, "a.dqdl"))
+    assert list(plan.analyzers) == ["RowCount", 'Entropy "b"']
