@@ -298,6 +298,16 @@ def test_a_retry_that_finds_the_finished_job_run_tells_the_same_version(audited)
     assert audited.told["emr.clean", "staged"] == before
 
 
+def test_another_partition_is_other_work_and_gets_a_job_run_of_its_own(s3, audited):
+    before = audited.told["emr.clean", "staged"]["version"]
+    audited.dag.get_task("emr.clean").partition = "2013-01-16"
+    audited.execute("emr.clean")
+    assert audited.told["emr.clean", "staged"]["version"] != before
+    key = f"{key_of(audited.location('emr.clean'))}part-0.parquet"
+    assert key.startswith("flights/dt=2013-01-16/version=")
+    assert s3.get_object(Bucket="t-data", Key=key)["Body"].read() == b"first"
+
+
 def test_runs_of_one_day_write_beside_each_other(audited):
     other = Run(audited.dag, "b")
     other.execute(*ALL)
