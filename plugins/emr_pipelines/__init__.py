@@ -13,10 +13,8 @@ from emr_pipelines.pipeline import EmrPipeline
 from emr_pipelines.publishing import PublishOperator
 from emr_pipelines.reaping import EmrReaperOperator
 
-__all__ = [
-    "STAGED",
-    "VERSION",
-    "ApproveOperator",  # in Python's own order
+__all__ = [  # noqa: RUF022  # in Python's own order
+    "ApproveOperator",
     "Between",
     "CommandJob",
     "Dataset",
@@ -28,8 +26,10 @@ __all__ = [
     "PartitionsCheckOperator",
     "PublishOperator",
     "QualityCheckOperator",
+    "STAGED",
     "SparkJob",
     "SparkSqlJob",
+    "VERSION",
     "current_environment",
     "published",
 ]
