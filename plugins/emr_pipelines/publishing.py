@@ -201,7 +201,7 @@ def refuse_unaudited(staged: Iterable[Staged], audits: Sequence[Audit], approval
             )
         for one in versions:
             folder = one.location.removesuffix(f"version={one.version}/")
-            if audit.result.data.startswith(folder) and audit.result.data != one.location:
+            if audit.result.data.startswith(folder) and audit.rows_at(one.location) is None:
                 raise DataError(
                     f"Nothing was published: check {audit.task!r} audited {audit.result.data}, and {one.location} was staged since. "
                     f"Clear {audit.task!r} with its downstream."

@@ -64,14 +64,19 @@ class WritingEngine(ScriptedEngine):
             s3.put_object(Bucket="t-data", Key=f"{key_of(folder)}part-0.parquet", Body=self.rows.encode())
         elif "--result" in words:
             address, data = words[words.index("--result") + 1], words[words.index("--data") + 1]
-            s3.put_object(Bucket="t-data", Key=key_of(address), Body=result_text(data, self.outcome).encode())
+            good = words[words.index("--good") + 1] if "--good" in words else None
+            s3.put_object(
+                Bucket="t-data", Key=key_of(address), Body=result_text(data, self.outcome, good=good).encode()
+            )
+            if good:
+                s3.put_object(Bucket="t-data", Key=f"{key_of(good)}part-0.parquet", Body=b"good rows")
         return super().start(step, **more)
 
     rows = "first"
     outcome = "Passed"
 
 
-def result_text(data, outcome="Passed", severity="ask", rows=881):
+def result_text(data, outcome="Passed", severity="ask", rows=881, good=None):
     rule = {
         "rule": "RowCount > 900",
         "measure": "RowCount",
@@ -83,7 +88,8 @@ def result_text(data, outcome="Passed", severity="ask", rows=881):
     }
     schema = [{"name": "carrier", "type": "string", "nullable": True}]
     result = {"version": 2, "source": "a.dqdl", "data": data, "rows": rows, "seconds": 1.0, "schema": schema}
-    return json.dumps({**result, "rules": [rule], "analyzers": [], "quarantine": None})
+    quarantine = {"address": "s3://t-data/bad/", "rows": 7, "good": good, "good_rows": rows - 7} if good else None
+    return json.dumps({**result, "rules": [rule], "analyzers": [], "quarantine": quarantine})
 
 
 @cache
@@ -322,6 +328,23 @@ def test_a_partition_that_renders_to_nothing_fails_before_a_job_run_starts(s3, e
     with pytest.raises(AirflowFailException, match=r"The partition of dataset 'flights' renders to 'None'"):
         run.execute("emr.clean")
     assert len(endpoint.engine.started) == started
+
+
+def test_good_rows_that_a_check_passed_on_are_published_instead_of_all(s3):
+    with DAG("d", schedule=None, start_date=pendulum.datetime(2013, 1, 1)) as dag:
+        with EmrPipeline("emr") as emr:
+            clean, day = writing("clean", FLIGHTS), FLIGHTS.partition("{{ ds }}")
+            check = QualityCheckOperator(
+                task_id="check", ruleset="quality/a.dqdl", data=clean.staged, quarantine="s3://t-data/bad/", stages=day
+            )
+            check.job["args"].append("succeed")
+            clean >> check
+        emr.publish(check)
+    run = Run(dag)
+    run.execute("emr.acquire", "emr.clean", "emr.check", "publish")
+    assert readable(s3) == "good rows"
+    assert published(FLIGHTS, DAY) == run.location("emr.check") != run.location("emr.clean")
+    assert read_manifest(s3, FLIGHTS.partition(DAY)).rows == 874
 
 
 # The manifest
