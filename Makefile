@@ -11,7 +11,7 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos lint format bench bench-watch soak docs wheel lock \
+.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos lint format bench bench-quality bench-watch soak docs wheel lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -73,6 +73,9 @@ format: .venv/.ready ## put the code into the one format
 bench: .venv/.ready ## run the benchmarks
 	@for file in benchmarks/bench_*.py; do PYTHONPATH=.:include:plugins $(VENV)/python "$$file" || exit 1; done
 
+bench-quality: .venv/.ready ## time a ruleset of 20 rules against a hand-written aggregation and Great Expectations (RUNS=7)
+	@PYTHONPATH=.:include:plugins $(VENV)/python benchmarks/bench_quality.py $(call typed,RUNS,--runs)
+
 bench-watch: .venv/.ready ## count what waiting for many jobs costs (SIZES=10,100,1000,10000 SERVICES=serverless,ec2 PLOT=yes)
 	@PYTHONPATH=.:include:plugins $(VENV)/python benchmarks/bench_watch.py $(call typed,SIZES,--sizes) \
 	  $(call typed,SERVICES,--services) $(if $(call typed,PLOT,with),--plot)
@@ -100,7 +103,7 @@ clean: ## stop what runs and forget all data and caches
 	@find dags include plugins tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-all: clean ## as clean, and remove the installed packages too
-	@rm -rf .venv .venv-peer
+	@rm -rf .venv .venv-peer .venv-expectations
 
 # The stamp is written last: an interrupted set-up starts where it can and ends complete.
 .venv/.ready: requirements-dev.txt
