@@ -47,14 +47,8 @@ def switch_partition(glue: Any, table: dict[str, Any], partition: Partition, loc
     except ClientError as error:
         if not _is(error, "EntityNotFoundException"):
             raise
-        try:
-            glue.create_partition(**place, PartitionInput=wanted)
-        except ClientError as meanwhile:
-            if not _is(meanwhile, "AlreadyExistsException"):
-                raise
-            known = {}
-        else:
-            return
+        glue.create_partition(**place, PartitionInput=wanted)
+        return
     kept = {"Parameters": known["Parameters"]} if known.get("Parameters") else {}
     glue.update_partition(**place, PartitionValueList=[partition.value], PartitionInput={**wanted, **kept})
 
