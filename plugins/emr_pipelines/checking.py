@@ -59,8 +59,8 @@ class QualityCheckOperator(EmrJobOperator):
     :param schema_changes: what a change of the published schema that breaks readers leads to: ``fail``, ``ask`` or ``warn``.
     :param data_format: the files' format, as Spark names it.
     :param references: what rules compare with: alias -> address, in the same format; may hold templates.
-    :param quarantine: address of a folder for the rows that break a rule about rows, each with the rules that it broke; what it held
-        is replaced. May hold templates.
+    :param quarantine: address of a folder for the rows that break a rule about rows, each with the rules that it broke; they lie in
+        a version of their own below it. May hold templates.
     :param stages: with ``quarantine``: the dataset's partition that the other rows are staged as.
     :raises ConfigurationError: a rule compares with a dataset that ``references`` does not name.
     :raises RulesetError: the ruleset cannot be run; the message says where and why.
@@ -102,7 +102,7 @@ class QualityCheckOperator(EmrJobOperator):
         self.ruleset = ruleset
         self.schema_changes = schema_changes
         self.dataset = audits.dataset if audits else None
-        self.audited = audits.value if audits else "{{ logical_date or dag_run.run_after }}"
+        self.audited = audits.value if audits else "{{ dag_run.logical_date or dag_run.run_after }}"
         self.asks_through: str | None = None
         self._found: QualityResult | None = None
 
@@ -125,6 +125,10 @@ class QualityCheckOperator(EmrJobOperator):
     def prepare(self, run: Run, code: Mapping[str, str], key: Key) -> Job:
         """Name the plan, where the result shall lie, and what earlier checks measured, where a rule compares with it."""
         job = cast("SparkJob", super().prepare(run, code, key))
+        arguments = list(job.args)
+        if "--quarantine" in arguments:
+            place = arguments.index("--quarantine") + 1
+            arguments[place] = f"{arguments[place].rstrip('/')}/version={key.id}/"
         result = self._result_address(run, key)
         more = ["--plan", code[self.ruleset], "--result", result]
         if depth := depth_needed(ruleset_of(self.ruleset)):
@@ -134,7 +138,7 @@ class QualityCheckOperator(EmrJobOperator):
             measures = earlier_measures(s3, bucket, self._dataset_name(), self._partition_value(), depth)
             s3.put_object(Bucket=bucket, Key=path, Body=json.dumps({"measures": measures}).encode())
             more += ["--history", history]
-        return job.model_copy(update={"args": (*job.args, *more)})
+        return job.model_copy(update={"args": (*arguments, *more)})
 
     def succeeded(self, run: Run, compute: Compute, job_run: str) -> dict[str, Any]:
         """Read the result, log its table, and decide."""
