@@ -61,6 +61,12 @@ COMBINED = [
     ('((RowCount > 9) or (ColumnCount = 4)) and (IsUnique "id")', "Passed", 2),
     ("(RowCount > avg(last(3))) or (ColumnCount = 4)", "Error", 1),
 ]
+SQL = [
+    ('CustomSql "drop view primary" = 0', "Error"),
+    ('CustomSql "create table stolen as select * from primary" = 0', "Error"),
+    ('CustomSql "with ours as (select * from primary) insert into stolen select * from ours" = 0', "Error"),
+    ('CustomSql "with ours as (select * from primary) select count(*) from ours;" = 6', "Passed"),
+]
 FILES = {
     "a.csv": "same",
     "deep/b.csv": "same",
@@ -134,7 +140,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(folder):
-    rules = [rule for rule, *_ in [*ROW_RULES, *COMBINED, *file_rules(folder / "files")]]
+    rules = [rule for rule, *_ in [*SQL, *ROW_RULES, *COMBINED, *file_rules(folder / "files")]]
     options = (
         "--reference",
         f"codes=file://{folder}/codes",
@@ -185,6 +191,11 @@ def test_a_clean_dataset_leaves_an_empty_quarantine_and_all_rows_are_good(tmp_pa
 @pytest.mark.parametrize(("rule", "outcome", "passed"), COMBINED, ids=[rule for rule, *_ in COMBINED])
 def test_rules_are_combined_and_an_error_in_one_is_no_pass_of_all(outcomes, rule, outcome, passed):
     assert (outcomes[text_of(rule)]["outcome"], outcomes[text_of(rule)]["measured"]) == (outcome, passed)
+
+
+@pytest.mark.parametrize(("rule", "outcome"), SQL)
+def test_sql_that_does_more_than_select_is_an_error_of_its_rule(outcomes, rule, outcome):
+    assert outcomes[text_of(rule)]["outcome"] == outcome
 
 
 @pytest.mark.parametrize("place", range(len(file_rules(""))), ids=[rule for rule, *_ in file_rules("files")])
