@@ -17,7 +17,7 @@ import time
 from contextlib import closing
 from decimal import Decimal
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, permutations
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -29,13 +29,9 @@ FAILED = "failed_rules"
 UNREADABLE = "The data at {} cannot be read; write it again, or tell its format: {}"
 MOMENTS = (DateType, TimestampType, StringType)
 SUITED = {"any": DataType, "number": NumericType, "string": StringType, "text": AtomicType, "date": MOMENTS}
+SIGNS = {"=": operator.eq, "!=": operator.ne, ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 COMPARISONS: Dict[str, Callable[..., bool]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
+    **SIGNS,
     "in": lambda value, *among: value in among,
     "not in": lambda value, *among: value not in among,
     "between": lambda value, low, high: low < value < high,  # both ends excluded, as in AWS Glue
@@ -65,6 +61,8 @@ def main() -> None:
     # dates are UTC's; what cannot be converted is NULL and meets no condition, whatever Spark's version has as default
     builder = SparkSession.builder.appName("quality_check").config("spark.sql.session.timeZone", "UTC")
     builder = builder.config("spark.sql.ansi.enabled", "false").config("spark.sql.legacy.timeParserPolicy", "CORRECTED")
+    for skipped in ("Corrupt", "Missing"):  # whatever a profile says: what is skipped is not checked
+        builder = builder.config(f"spark.sql.files.ignore{skipped}Files", "false")
     spark = builder.getOrCreate()
     result = check(spark, arguments)
     write_text(spark, arguments.result, json.dumps(result, indent=1, ensure_ascii=False))
@@ -136,13 +134,16 @@ def read_data(spark: SparkSession, address: str, data_format: str) -> DataFrame:
     """Read the data; a folder that is not there, or holds no file, is an error and not an empty dataset."""
     path, file_system = hadoop(spark, address)
     if not (file_system.exists(path) and file_system.listFiles(path, True).hasNext()):
-        raise FileNotFoundError(
-            f"There is no data at {address}: the task that writes it has not run, or writes elsewhere"
-        )
+        raise FileNotFoundError(f"There is no data at {address}: what writes it has not run, or writes elsewhere")
     try:
-        return spark.read.format(data_format).option("header", "true").load(address)  # only CSV has one
+        frame = spark.read.format(data_format).option("header", "true").option("mergeSchema", "true").load(address)
+        there = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(address).inputFiles()
+        unread = len(there) - len(frame.inputFiles())
     except Exception as error:
         raise OSError(UNREADABLE.format(address, reason_of(error))) from error
+    if unread:
+        raise OSError(f"{unread} of {len(there)} files at {address} lie where Spark does not read, and others may")
+    return frame
 
 
 def measure(inputs: Inputs, specs: Dict[str, Spec]) -> Tuple[Spec, Reasons]:
@@ -177,7 +178,7 @@ def unsuited(inputs: Inputs, spec: Spec) -> Optional[str]:
     types = {field.name: field.dataType for field in inputs.frame.schema.fields}
     for name, kind in spec.get("columns", []):
         if name not in types:
-            return f"there is no column {name}; there are {', '.join(types)}"
+            return f"there is no column {name}; there are {', '.join(list(types)[:20])}"
         if not isinstance(types[name], SUITED[kind]) and (kind, types[name].typeName()) != ("date", "timestamp_ntz"):
             return f"column {name} is of type {types[name].simpleString()}; this condition needs a {kind}"
     alias = spec.get("reference")
@@ -197,12 +198,14 @@ def aggregate(inputs: Inputs, specs: Dict[str, Spec]) -> Spec:
     """Evaluate aggregates in one query: of the rows, or of the groups of equal values."""
     spec, frame = next(iter(specs.values())), inputs.frame
     if spec["kind"] == "group":
-        rows = frame.where(spec.get("where", "true"))
-        frame = rows.groupBy(*[F.col(quoted(name)) for name, _ in spec["columns"]]).agg(
-            F.count(F.lit(1)).alias(OWN + "rows")
-        )
+        frame = sizes(frame.where(spec.get("where", "true")), [name for name, _ in spec["columns"]])
     row = frame.agg(*[F.expr(spec["sql"]).alias(name) for name, spec in specs.items()]).first()
     return row.asDict() if row else {}
+
+
+def sizes(frame: DataFrame, names: List[str]) -> DataFrame:
+    """Group equal values, and count each group's rows."""
+    return frame.groupBy(*[F.col(quoted(name)) for name in names]).agg(F.count(F.lit(1)).alias(OWN + "rows"))
 
 
 def query(inputs: Inputs, specs: Dict[str, Spec]) -> Spec:
@@ -210,19 +213,19 @@ def query(inputs: Inputs, specs: Dict[str, Spec]) -> Spec:
     ((name, spec),) = specs.items()
     rows = [tuple(row) for row in inputs.spark.sql(spec["sql"]).take(2)]
     if [len(row) for row in rows] != [1] or not isinstance(rows[0][0], (int, float, Decimal, type(None))):
-        raise UnmeasurableError(f"the query must give one row with one number; it begins with {rows}")
+        raise UnmeasurableError("the query must give one row with one number; it gave something else")
     return {name: rows[0][0]}
 
 
 def match(inputs: Inputs, specs: Dict[str, Spec]) -> Spec:
     """Count the rows that find their like."""
     ((name, spec),) = specs.items()
-    others, condition = likes(inputs, name, spec)
+    others, condition, _ = likes(inputs, name, spec)
     return {name: inputs.frame.join(others, condition, "left_semi").count()}
 
 
-def likes(inputs: Inputs, name: str, spec: Spec) -> Tuple[DataFrame, Any]:
-    """Give the rows among which the data's find their like, and when two are alike."""
+def likes(inputs: Inputs, name: str, spec: Spec) -> Tuple[DataFrame, Any, List[str]]:
+    """Give the rows among which the data's find their like, when two are alike, and by which columns of the data."""
     pairs, told = list(spec["pairs"]), {ours for ours, _, _ in spec["pairs"]}
     reference = inputs.spark.sql(spec["sql"]) if "sql" in spec else inputs.references[spec["reference"]]
     if spec["others"]:
@@ -234,14 +237,13 @@ def likes(inputs: Inputs, name: str, spec: Spec) -> Tuple[DataFrame, Any]:
     own = [f"{OWN}{name}_{place}" for place in range(len(pairs))]
     columns = [F.col(quoted(theirs)).alias(own[place]) for place, (_, theirs, _) in enumerate(pairs)]
     tests = [f"{quoted(ours)} {sign} {own[place]}" for place, (ours, _, sign) in enumerate(pairs)]
-    return reference.select(*columns), F.expr(" AND ".join(tests))
+    return reference.select(*columns), F.expr(" AND ".join(tests)), list(dict.fromkeys(ours for ours, _, _ in pairs))
 
 
 def require_keys(frame: DataFrame, names: List[str], where: str) -> None:
     """Refuse keys that several rows have: which of them are alike could not be told."""
-    twice = frame.groupBy(*[F.col(quoted(name)) for name in names]).count().where("count > 1").take(1)
-    if twice:
-        raise UnmeasurableError(f"{', '.join(names)} is no key of {where}: {list(twice[0])[:-1]} occurs more than once")
+    if twice := sizes(frame, names).where(f"{OWN}rows > 1").count():
+        raise UnmeasurableError(f"{', '.join(names)} is no key of {where}: {twice} values occur more than once")
 
 
 def schema(inputs: Inputs, specs: Dict[str, Spec]) -> Spec:
@@ -263,13 +265,12 @@ def files(inputs: Inputs, specs: Dict[str, Spec]) -> Spec:
     """Run a query about the files at an address, or about those that were read; hidden ones are none, as Spark has it."""
     ((_, spec),) = specs.items()
     reader = inputs.spark.read.format("binaryFile").option("recursiveFileLookup", "true")
-    found = reader.load(spec.get("address") or inputs.frame.inputFiles()).drop("content")
+    found = reader.load(spec.get("address") or inputs.address).drop("content")
     if spec.get("digest"):
         md5 = inputs.spark._jvm.org.apache.commons.codec.digest.DigestUtils.md5Hex  # noqa: SLF001  # the JVM's own stream
         alike = Window.partitionBy("length")
-        sizes = found.withColumn("alike", F.count(F.lit(1)).over(alike)).where("alike > 1").select("path").collect()
         digests = []
-        for row in sizes:
+        for row in found.withColumn("alike", F.count(F.lit(1)).over(alike)).where("alike > 1").collect():
             path, file_system = hadoop(inputs.spark, row.path)
             with closing(file_system.open(path)) as stream:  # a file may be larger than the memory
                 digests.append((row.path, md5(stream)))
@@ -306,11 +307,8 @@ def judge(rule: Spec, numbers: Spec, reasons: Reasons, history: Dict[str, List[f
     compared = exactly(float(value)) if condition["dynamic"] else value
     passed = COMPARISONS[condition["operator"]](compared, *operands)
     needs = f"{condition['text']} ({', '.join(map(plain, operands))})" if condition["dynamic"] else condition["text"]
-    return {
-        **result,
-        "outcome": "Passed" if passed else "Failed",
-        "reason": seen if passed else f"{seen}; needs {needs}",
-    }
+    result.update(outcome="Passed" if passed else "Failed", reason=seen if passed else f"{seen}; needs {needs}")
+    return result
 
 
 def combined(rule: Spec, parts: List[Dict[str, Any]]) -> Dict[str, Any]:
@@ -366,17 +364,15 @@ def plain(number: Fraction) -> str:
 
 
 def evaluated(expression: Any, history: List[float]) -> List[Fraction]:
-    """Evaluate what a measure is compared with: text is a number, a list is a function and what it takes. A number is a list of one."""
+    """Evaluate what a measure is compared with: text is a number, a list is a function and what it takes."""
     if isinstance(expression, str):
         return [Fraction(expression)]
     function, arguments = expression[0], [evaluated(argument, history) for argument in expression[1:]]
     if function == "last":
-        wanted = int(only(*arguments)) if arguments else 1
-        if len(history) < wanted:
-            raise UnmeasurableError(
-                f"last({wanted}) needs {wanted} earlier results of this measure; there are {len(history)}"
-            )
-        return [exactly(number) for number in history[:wanted]]
+        many, there = int(only(*arguments)) if arguments else 1, len(history)
+        if there < many:
+            raise UnmeasurableError(f"last({many}) needs {many} earlier results of this measure; there are {there}")
+        return [exactly(number) for number in history[:many]]
     try:
         return [FUNCTIONS[function](*arguments)]
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -415,10 +411,10 @@ FUNCTIONS: Dict[str, Callable[..., Fraction]] = {
 
 def quarantine(inputs: Inputs, plan: Spec, judged: List[Spec], arguments: argparse.Namespace) -> Dict[str, Any]:
     """Write the rows that break a rule which failed, with those rules, and the others if they are wanted."""
-    for address in filter(None, (arguments.quarantine, arguments.good)):
-        ours, theirs = address.rstrip("/") + "/", arguments.data.rstrip("/") + "/"
-        if ours.startswith(theirs) or theirs.startswith(ours):
-            raise ValueError(f"{address} must not overlap with the data at {arguments.data}: it is written over")
+    places = [place.rstrip("/") + "/" for place in (arguments.data, arguments.quarantine, arguments.good) if place]
+    for ours, theirs in permutations(places, 2):
+        if ours.startswith(theirs):
+            raise ValueError(f"{ours} must not overlap with {theirs}: data, quarantine and good rows lie apart")
     failed = [rule for n, rule in enumerate(plan["rules"]) if rule["row"] and judged[n]["outcome"] == "Failed"]
     marked = mark(inputs, failed, plan["numbers"]).persist()
     bad, good = marked.where(F.size(FAILED) > 0), marked.where(F.size(FAILED) == 0).drop(FAILED)
@@ -426,14 +422,16 @@ def quarantine(inputs: Inputs, plan: Spec, judged: List[Spec], arguments: argpar
     if arguments.good:
         good.write.mode("overwrite").parquet(arguments.good)
     counts = {"rows": bad.count(), "good_rows": good.count()}
-    marked.unpersist()
+    if sum(counts.values()) != inputs.frame.count():
+        raise ValueError(f"{counts} do not make up the rows of {arguments.data}: nothing of it may be used")
     return {"address": arguments.quarantine, "good": arguments.good, **counts}
 
 
 def mark(inputs: Inputs, rules: List[Spec], specs: Dict[str, Spec]) -> DataFrame:
     """Add a column with the rules that each row breaks."""
-    if FAILED in inputs.frame.columns:
-        raise ValueError(f"The data has a column {FAILED}: rename it, for it would hold the rules that a row breaks")
+    taken = [column for column in inputs.frame.columns if column.lower() == FAILED or column.lower().startswith(OWN)]
+    if taken:
+        raise ValueError(f"The data has a column {taken[0]}: rename it, for the rules that a row breaks take that name")
     frame = inputs.frame
     for name in sorted({need for rule in rules for need in rule["row"]["needs"]}):
         frame = with_need(inputs, frame, name, specs[name])
@@ -445,13 +443,15 @@ def mark(inputs: Inputs, rules: List[Spec], specs: Dict[str, Spec]) -> DataFrame
 def with_need(inputs: Inputs, frame: DataFrame, name: str, spec: Spec) -> DataFrame:
     """Add to each row how many have its values, or whether it finds its like."""
     if spec["kind"] == "group":
-        counted = F.when(F.expr(spec.get("where", "true")), 1)
-        return frame.withColumn(
-            OWN + name, F.count(counted).over(Window.partitionBy(*[F.col(quoted(name)) for name, _ in spec["columns"]]))
-        )
-    others, condition = likes(inputs, name, spec)
-    joined = frame.join(others.distinct().withColumn(OWN + name, F.lit(True)), condition, "left")
-    return joined.withColumn(OWN + name, F.coalesce(F.col(OWN + name), F.lit(False))).drop(*others.columns)
+        alike = Window.partitionBy(*[F.col(quoted(column)) for column, _ in spec["columns"]])
+        return frame.withColumn(OWN + name, F.count(F.when(F.expr(spec.get("where", "true")), 1)).over(alike))
+    others, condition, ours = likes(inputs, name, spec)
+    # distinct in the data's own types, so that each row finds at most one
+    keys = inputs.frame.select(*[F.col(quoted(column)) for column in ours]).distinct()
+    found = keys.join(others, condition, "left_semi")
+    found = found.toDF(*[f"{OWN}{name}_{place}" for place in range(len(ours))]).withColumn(OWN + name, F.lit(True))
+    same = " AND ".join(f"{quoted(column)} <=> {OWN}{name}_{place}" for place, column in enumerate(ours))
+    return frame.join(found, F.expr(same), "left").withColumn(OWN + name, F.coalesce(F.col(OWN + name), F.lit(False)))
 
 
 def quoted(name: str) -> str:
@@ -493,7 +493,7 @@ def reason_of(error: Any) -> str:
     while cause is not None and cause.getCause() is not None:
         cause = cause.getCause()
     text = cause.toString() if cause is not None else getattr(error, "desc", None) or str(error) or type(error).__name__
-    return str(text).strip().splitlines()[0]
+    return str(text).strip().splitlines()[0][:300]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
@@ -17,6 +18,8 @@ from emr_pipelines.quality import Gate
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+ASKED: Final = "asked"
+"""Key of the XCom that says which results a person was asked about."""
 _REASON: Final = "reason"
 
 
@@ -73,9 +76,19 @@ class ApproveOperator(ApprovalOperator):
         if not asking:
             self.log.info("No rule asks for a person's decision")
             return None
+        context["ti"].xcom_push(key=ASKED, value=[one["result"] for one in asking])
         self.subject = f"Publish data that broke a rule? {context['dag'].dag_id}, {context['run_id']}"
         self.body = "\n\n".join(one["question"] for one in asking)
+        # Airflow calls what stands here, and nothing more
+        self.notifiers = cast("Any", [partial(self._told, notifier) for notifier in self.notifiers])
         return super().execute(context)
+
+    def _told(self, notifier: Any, context: Context) -> None:
+        """Tell somebody that a person is asked; that nobody could be told must not end the question."""
+        try:
+            notifier(context)
+        except Exception:
+            self.log.exception("%s could not be told; the question stands under Required Actions", notifier)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on after the answer, or fail with its reason."""

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from airflow.sdk.exceptions import AirflowFailException
+from botocore.exceptions import BotoCoreError, ClientError
 
 from emr_pipelines import quality
 from emr_pipelines.artifacts import Artifact, source_of
 from emr_pipelines.clients import clients_of_environment
-from emr_pipelines.datasets import STAGED, Partition
+from emr_pipelines.datasets import STAGED, Partition, check_partition
 from emr_pipelines.errors import ConfigurationError, JobError
 from emr_pipelines.jobs import Job, SparkJob
 from emr_pipelines.keys import Key, Record
@@ -39,6 +40,8 @@ from emr_pipelines.targets.base import Compute
 CHECK_SCRIPT = "jobs/quality_check.py"
 QUALITY = "quality"
 """Key of the XCom that says what a check found and decided."""
+SCHEMA_RULE = "Schema of"
+"""How the rule begins that says whether readers of what is published can read the new schema."""
 SEVERITIES = ("fail", "ask", "warn")
 _LEVEL = {Gate.WARN: logging.WARNING, Gate.ASK: logging.WARNING, Gate.FAIL: logging.ERROR}
 
@@ -80,6 +83,17 @@ class QualityCheckOperator(EmrJobOperator):
         quarantine: str | None = None,
         **kwargs: Any,
     ) -> None:
+        check_partition(str(kwargs.get("task_id")), "audits", audits)
+        check_partition(str(kwargs.get("task_id")), "stages", kwargs.get("stages"))
+        if not isinstance(data, str):
+            raise ConfigurationError(
+                f"Task {kwargs.get('task_id')!r}: data={data!r} is no address. Write data=<task>.staged for what a task has staged"
+            )
+        if kwargs.get("stages") and not quarantine:
+            raise ConfigurationError(
+                f"Task {kwargs.get('task_id')!r} would stage the rows that break no rule, and the others would go nowhere. "
+                "Give it quarantine=, a folder for them"
+            )
         arguments = ["--data", data, "--format", data_format]
         for alias, address in (references or {}).items():
             arguments += ["--reference", f"{alias}={address}"]
@@ -99,7 +113,13 @@ class QualityCheckOperator(EmrJobOperator):
             raise ConfigurationError(
                 f"Task {self.task_id!r}: schema_changes={schema_changes!r} is none of {', '.join(SEVERITIES)}"
             )
+        unknown = [alias for alias in references or {} if alias not in ruleset_of(ruleset).references]
+        if unknown:
+            raise ConfigurationError(
+                f"Task {self.task_id!r}: no rule of {ruleset} compares with {', '.join(unknown)}. Take it out of references="
+            )
         self.ruleset = ruleset
+        self.data = data
         self.schema_changes = schema_changes
         self.dataset = audits.dataset if audits else None
         self.audited = audits.value if audits else "{{ dag_run.logical_date or dag_run.run_after }}"
@@ -177,11 +197,23 @@ class QualityCheckOperator(EmrJobOperator):
             )
         address = self._result_address(run, self._key(run, record))
         bucket, key = bucket_and_key(address)
-        return address, quality.parse_results(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+        try:
+            return address, quality.parse_results(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+        except (s3.exceptions.NoSuchKey, quality.ResultError, UnicodeDecodeError) as error:
+            # A retry would find the same job run, which has ended.
+            raise AirflowFailException(
+                f"The result of the check, {address}, is gone or cannot be read: {error}. Clear this task to check again."
+            ) from error
 
     def _past(self, s3: Any, run: Run, address: str, result: QualityResult) -> list[str]:
         """Tell what is otherwise than in the check before of the same data, and how measures went over the last partitions."""
-        before = earlier_result(s3, address)
+        try:
+            return self._compared(s3, run, address, result)
+        except (ClientError, BotoCoreError) as error:
+            return [f"Earlier results could not be read, so nothing is compared with them: {error}"]
+
+    def _compared(self, s3: Any, run: Run, address: str, result: QualityResult) -> list[str]:
+        before = earlier_result(s3, address, result.source)
         since = [f"Since the check before: {line}" for line in (changed_since(before, result) if before else [])]
         needed = dict.fromkeys(result.measures, SHOWN - 1)
         earlier = earlier_measures(
@@ -202,7 +234,7 @@ class QualityCheckOperator(EmrJobOperator):
             str(change) for change in changes_from_current(s3, self.dataset, result.schema) if change.kind.breaking
         ]
         schema = RuleResult(
-            rule=f"Schema of {self.dataset.name}",
+            rule=f"{SCHEMA_RULE} {self.dataset.name}",
             outcome="Failed" if breaking else "Passed",
             measured=None,
             bound="no breaking change",
@@ -250,7 +282,7 @@ def _told(address: str, result: QualityResult, decision: Decision, table: str) -
         "schema": [dict(column) for column in result.schema],
         "quarantine": asdict(result.quarantine) if result.quarantine else None,
         "table": table,
-        "question": quality.question([result]),
+        "question": quality.question(result),
     }
 
 

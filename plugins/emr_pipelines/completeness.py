@@ -95,6 +95,8 @@ def trouble_of(
         troubles.append(
             f"{len(found.missing)} of {found.expected} partitions of dataset {found.dataset!r} are not published: {named}"
         )
+    if fresh_within is not None and not found.published_at:
+        troubles.append(f"nothing of dataset {found.dataset!r} is published, and fresh_within is {_told(fresh_within)}")
     if fresh_within is not None and found.published_at:
         age = now - datetime.fromisoformat(found.published_at)
         if age > fresh_within:

@@ -103,7 +103,8 @@ class Partition:
         if self.value.strip() in ("", "None"):
             raise ConfigurationError(
                 f"The partition of dataset {self.dataset.name!r} renders to {self.value!r}: what its template names is not set in this "
-                "run. A run without a logical date has no data interval: trigger it with one, or name the partition by dag_run.run_after"
+                "run. A run without a logical date has no data interval: trigger it with one, or name the partition by "
+                "dag_run.run_after or by the asset event that triggered the run"
             )
 
     @property
@@ -150,11 +151,23 @@ class Staged:
         return value
 
 
+def check_partition(task_id: str, word: str, value: Any) -> None:
+    """Refuse what is given for a partition and is none.
+
+    :raises ConfigurationError: it is something else.
+    """
+    if value is not None and not isinstance(value, Partition):
+        raise ConfigurationError(
+            f"Task {task_id!r}: {word}={value!r} is no partition of a dataset. Write {word}=<dataset>.partition(...)"
+        )
+
+
 def check_staging(task_id: str, job: Mapping[str, Any], stages: Partition | None) -> None:
     """Refuse a task whose job would write elsewhere than it is said to stage.
 
     :raises ConfigurationError: the job's texts and ``stages`` do not fit.
     """
+    check_partition(task_id, "stages", stages)
     texts = json.dumps(job)
     if stages is None and (STAGED in texts or VERSION in texts):
         raise ConfigurationError(
@@ -165,6 +178,19 @@ def check_staging(task_id: str, job: Mapping[str, Any], stages: Partition | None
             f"Task {task_id!r} stages a partition of {stages.dataset.name!r}, and its job does not say where it writes. Put STAGED where "
             'the job takes its destination, such as args=("--destination", STAGED)'
         )
+
+
+_TEMPLATE = re.compile(r"macros\.emr_pipelines\.staged\(ti, '([^']+)'\)")
+
+
+def staged_template(task_id: str) -> str:
+    """Return the template that renders to the folder that a task of the run has staged."""
+    return f"{{{{ macros.emr_pipelines.staged(ti, '{task_id}') }}}}"
+
+
+def staged_in(job: Mapping[str, Any]) -> list[str]:
+    """List the tasks whose staged folder a job's texts name by that template."""
+    return _TEMPLATE.findall(json.dumps(job))
 
 
 def staged_by(ti: Any, task_id: str) -> Staged:

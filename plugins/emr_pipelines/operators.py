@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from emr_pipelines import failures
 from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
 from emr_pipelines.clients import s3_of_profile
-from emr_pipelines.datasets import STAGED_XCOM, Partition, Staged, check_staging
+from emr_pipelines.datasets import STAGED_XCOM, Partition, Staged, check_staging, staged_template
 from emr_pipelines.endings import is_unwanted
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
 from emr_pipelines.hints import hint_for
@@ -101,7 +101,7 @@ class EmrJobOperator(BaseOperator):
         """
         if self.stages is None:
             raise ConfigurationError(f"Task {self.task_id!r} stages nothing: give it stages=<dataset>.partition(...)")
-        return f"{{{{ macros.emr_pipelines.staged(ti, {self.task_id!r}) }}}}"
+        return staged_template(self.task_id)
 
     def code_paths(self) -> list[str]:
         """List what the job needs in S3 and the DAG names by a path below ``include/``."""

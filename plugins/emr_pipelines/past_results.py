@@ -22,6 +22,8 @@ from emr_pipelines.quality.ruleset import Arithmetic, Call, Composite, Operand
 logger = logging.getLogger(__name__)
 
 FOLDER: Final = "quality-results"
+_CHECKS: Final = 5
+"""Results of one partition that are read at most, where the newest lacks a measure: another check may have taken it."""
 _FURTHER: Final = 3
 """Times as many partitions as are needed that are read when some of them lack a value."""
 SHOWN: Final = 7
@@ -42,7 +44,7 @@ def earlier_measures(
 ) -> dict[str, list[float]]:
     """Return what was measured of the partitions before this one: measure -> values, that of the nearest partition first.
 
-    Of each partition the newest result that can be read counts; this partition's own and those of later ones never do. Where a
+    Of each partition the newest result that has a measure counts; this partition's own and those of later ones never do. Where a
     measure was not taken, for want of a column that day for example, the partition before it counts instead.
 
     Calls: one ListObjectsV2 for each thousand results of the dataset, and a GetObject for each partition that is read: as many as
@@ -56,22 +58,27 @@ def earlier_measures(
     results = _results(s3, bucket, _prefix(dataset))
     before = sorted((one for one in results if in_order(one) < in_order(partition)), key=in_order, reverse=True)
     for one in before[: _FURTHER * max(needed.values())]:
-        if result := _newest(s3, bucket, results[one]):
-            for measure, value in result.measures.items():
-                measures.setdefault(measure, []).append(value)
+        taken: dict[str, float] = {}
+        for result in _readable(s3, bucket, results[one][-_CHECKS:]):
+            taken = result.measures | taken
+            if set(needed) <= set(taken):
+                break
+        for measure, value in taken.items():
+            measures.setdefault(measure, []).append(value)
         if all(len(measures.get(measure, [])) >= count for measure, count in needed.items()):
             break
     return measures
 
 
-def earlier_result(s3: Any, address: str) -> QualityResult | None:
-    """Return the newest readable result of the same partition before the one at this address; ``None`` for its first check.
+def earlier_result(s3: Any, address: str, source: str) -> QualityResult | None:
+    """Return the newest readable result of the same partition and ruleset before the one at this address; ``None`` for the first.
 
-    Calls: one ListObjectsV2, one GetObject.
+    Calls: one ListObjectsV2, and a GetObject for each result until one is of that ruleset.
     """
     bucket, _, this = address.removeprefix("s3://").partition("/")
     keys = _keys(s3, bucket, this.rpartition("/")[0] + "/")
-    return _newest(s3, bucket, keys[: keys.index(this)] if this in keys else keys)
+    before = _readable(s3, bucket, (keys[: keys.index(this)] if this in keys else keys)[-_CHECKS:])
+    return next((result for result in before if result.source == source), None)
 
 
 def depth_needed(ruleset: Ruleset) -> dict[str, int]:
@@ -143,14 +150,13 @@ def _keys(s3: Any, bucket: str, prefix: str) -> list[str]:
     return [one["Key"] for one in sorted(found, key=itemgetter("LastModified"))]
 
 
-def _newest(s3: Any, bucket: str, keys: Sequence[str]) -> QualityResult | None:
-    """Read the newest that can be read of some results, oldest first; what is no result is told, and must not fail a check."""
+def _readable(s3: Any, bucket: str, keys: Sequence[str]) -> Iterator[QualityResult]:
+    """Read results, given oldest first, the newest first; what is no result is told, and must not fail a check."""
     for key in reversed(keys):
         try:
-            return parse_results(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+            yield parse_results(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode())
         except (ResultError, UnicodeDecodeError, s3.exceptions.NoSuchKey) as error:
             logger.warning("The earlier result s3://%s/%s is passed over: %s", bucket, key, error)
-    return None
 
 
 def _rules(rules: Iterable[Rule | Composite]) -> Iterator[Rule]:

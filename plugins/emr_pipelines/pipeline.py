@@ -14,6 +14,7 @@ from emr_pipelines.acquiring import AcquireOperator
 from emr_pipelines.approving import ApproveOperator
 from emr_pipelines.checking import QualityCheckOperator
 from emr_pipelines.choosing import TARGET, Bounds, Offer
+from emr_pipelines.datasets import staged_in
 from emr_pipelines.engines import jobs_in
 from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import ConfigurationError
@@ -70,6 +71,7 @@ class EmrPipeline(TaskGroup):
         try:
             if kind is None:
                 self._check(self)
+                self._follow_what_is_staged()
                 self._offer_targets()
                 self._surround()
         finally:
@@ -99,11 +101,7 @@ class EmrPipeline(TaskGroup):
         :param notifiers: what tells that person, as the ``ApprovalOperator`` of Airflow takes it.
         :raises ConfigurationError: the group has no check, or the DAG's ``dagrun_timeout`` leaves a person too little time.
         """
-        checks = [task for task in self if isinstance(task, QualityCheckOperator)]
-        if not checks:
-            raise ConfigurationError(
-                f"EmrPipeline {self.group_id!r} has no QualityCheckOperator: nothing audits what it would publish. Add one to the group"
-            )
+        checks = self._checks_of(jobs)
         asking = [check for check in checks if check.may_ask]
         approve = None
         if asking:
@@ -113,6 +111,42 @@ class EmrPipeline(TaskGroup):
         publish = PublishOperator(task_id="publish", staged=jobs, audited_by=checks, approved_by=approve)
         chain(self, *([approve] if approve else []), publish)
         return publish
+
+    def _checks_of(self, jobs: Sequence[EmrJobOperator]) -> list[QualityCheckOperator]:
+        """Return the group's checks; refuse to publish what none of them looks at, or what one takes for another dataset's."""
+        if self.child_id("verdict") not in self.children:  # type: ignore[no-untyped-call]  # Airflow's has no types
+            raise ConfigurationError(
+                f"EmrPipeline {self.group_id!r} publishes when its compute is gone. Call publish behind the with block, not in it"
+            )
+        checks = [task for task in self if isinstance(task, QualityCheckOperator)]
+        mapped = [task.task_id for task in self if _maps_checks(task)]
+        if mapped:
+            raise ConfigurationError(
+                f"Task {mapped[0]!r} maps a quality check, and publishing asks each check for one decision. Write single checks"
+            )
+        stagings = {job.staged: job.stages for job in jobs if isinstance(job, EmrJobOperator) and job.stages}
+        audits = [check for check in checks if check.data in stagings or check in jobs]
+        if not audits:
+            raise ConfigurationError(
+                f"EmrPipeline {self.group_id!r} has no QualityCheckOperator that looks at what it would publish. Give one in the group "
+                "data=<task>.staged of a task that is published"
+            )
+        for check in audits:
+            stages = stagings.get(check.data, check.stages)
+            if stages and (check.dataset, check.audited) != (stages.dataset, stages.value):
+                raise ConfigurationError(
+                    f"Task {check.task_id!r} looks at a partition of {stages.dataset.name!r}, and is not told so. "
+                    f"Give it audits=, the same partition that stages= of that task names"
+                )
+        return checks
+
+    def _follow_what_is_staged(self) -> None:
+        """Put each task behind those whose staged folder its job names, as Airflow does with outputs."""
+        tasks = {str(task.task_id): task for task in self}
+        for task in tasks.values():
+            for name in staged_in(task.job) if isinstance(task, EmrJobOperator) else ():
+                if name in tasks and name != task.task_id and name not in task.get_flat_relative_ids(upstream=True):
+                    tasks[name] >> task
 
     def _surround(self) -> None:
         roots, leaves = list(self.get_roots()), list(self.get_leaves())
@@ -172,6 +206,11 @@ class EmrPipeline(TaskGroup):
             for task in tasks:
                 for job in jobs_in(task) or []:
                     check_engine(job, task.task_id, profile)
+
+
+def _maps_checks(task: Any) -> bool:
+    kind = None if isinstance(task, QualityCheckOperator) else getattr(task, "operator_class", None)
+    return isinstance(kind, type) and issubclass(kind, QualityCheckOperator)
 
 
 def _values(schema: Mapping[str, Any]) -> str:

@@ -12,9 +12,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import BotoCoreError, ClientError
 
 from emr_pipelines import quality
-from emr_pipelines.approving import ApproveOperator
+from emr_pipelines.approving import ASKED, ApproveOperator
 from emr_pipelines.catalogue import check_table, switch_partition
-from emr_pipelines.checking import QUALITY, QualityCheckOperator
+from emr_pipelines.checking import QUALITY, SCHEMA_RULE, QualityCheckOperator
 from emr_pipelines.clients import clients_of_environment
 from emr_pipelines.datasets import Dataset, Partition, Staged, staged_by
 from emr_pipelines.environments import Environment, current_environment
@@ -22,7 +22,7 @@ from emr_pipelines.errors import ConfigurationError, DataError, EmrPipelinesErro
 from emr_pipelines.manifests import Manifest, bucket_and_key, manifest_address, read_manifest, write_manifest
 from emr_pipelines.operators import EmrJobOperator
 from emr_pipelines.quality import Gate, QualityResult
-from emr_pipelines.schema_registry import register
+from emr_pipelines.schema_registry import changes_from_current, refuse_breaking, register
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,6 +38,8 @@ class Audit:
     address: str
     result: QualityResult
     measured_at: datetime
+    breaking: bool = False
+    """Whether it told that the schema breaks readers of what is published."""
 
     def rows_at(self, location: str) -> int | None:
         """Return how many rows it found at a location; ``None`` where it did not look."""
@@ -49,11 +51,11 @@ class Audit:
 
 @dataclass(frozen=True)
 class Approval:
-    """Who let data go on that broke a rule, why, and when."""
+    """Who let data go on that broke a rule, why, and the addresses of the results that this person was shown."""
 
     by: str
     reason: str
-    at: datetime
+    asked: tuple[str, ...]
 
 
 class PublishOperator(BaseOperator):
@@ -105,12 +107,14 @@ class PublishOperator(BaseOperator):
         try:
             staged = {task: staged_by(ti, task) for task in self.datasets}
             audits = [read_audit(s3, check, ti.xcom_pull(task_ids=check, key=QUALITY)) for check in self.checks]
-            approval = approval_in(ti.xcom_pull(task_ids=self.approval)) if self.approval else None
+            approval = self._approval(ti)
             refuse_unaudited(staged.values(), audits, approval)
             for task, one in staged.items():
                 _refuse_empty(s3, task, one)
             partitions = {task: self.datasets[task].partition(one.partition) for task, one in staged.items()}
             before = {task: read_manifest(s3, one) for task, one in partitions.items()}
+            refuse_older([one for one in before.values() if one], audits, ti.run_id)
+            self._refuse_undecided_schemas(s3, staged, audits)
             tables = _tables(clients, environment, partitions)
         except EmrPipelinesError as error:
             # What stands in the way is a fact of this run: a retry would find it again.
@@ -124,11 +128,13 @@ class PublishOperator(BaseOperator):
         told = []
         for task, one in staged.items():
             manifest = manifest_of(one, by, audits, approval).after(before[task])
+            if manifest.quality is None:
+                self.log.warning("No check looked at %s itself; it is published with what was checked", one.location)
             write_manifest(s3, partitions[task], manifest)
             was = old.location if (old := before[task]) else "nothing"
             self.log.info("Readers of %s see %s now; before: %s", partitions[task].address, one.location, was)
             if manifest.schema:
-                # Where it breaks readers, the gate and the person asked have decided that already.
+                # Where it breaks readers, the check has told of it, and the gate or a person has let it pass.
                 register(
                     s3,
                     partitions[task].dataset,
@@ -141,6 +147,21 @@ class PublishOperator(BaseOperator):
         for task, table in tables.items():
             self._switch_table(clients.repeating("glue"), table, partitions[task], staged[task].location)
         return told
+
+    def _approval(self, ti: Any) -> Approval | None:
+        if self.approval is None:
+            return None
+        answer, asked = (ti.xcom_pull(task_ids=self.approval, key=key) for key in ("return_value", ASKED))
+        return approval_in(answer, asked or ())
+
+    def _refuse_undecided_schemas(self, s3: Any, staged: Mapping[str, Staged], audits: Sequence[Audit]) -> None:
+        """Refuse a schema that breaks readers and of which no check told: what is published may have changed since it looked."""
+        for task, one in staged.items():
+            for audit in audits:
+                if audit.rows_at(one.location) is not None and not audit.breaking:
+                    refuse_breaking(
+                        self.datasets[task], changes_from_current(s3, self.datasets[task], audit.result.schema)
+                    )
 
     def _switch_table(self, glue: Any, table: dict[str, Any], partition: Partition, location: str) -> None:
         name = f"{table['DatabaseName']}.{table['Name']}"
@@ -165,27 +186,37 @@ def read_audit(s3: Any, check: str, told: Mapping[str, Any] | None) -> Audit:
             f"Nothing was published: check {check!r} has decided nothing in this run. Clear it with its downstream."
         )
     bucket, key = bucket_and_key(told["result"])
-    answer = s3.get_object(Bucket=bucket, Key=key)
-    result = quality.parse_results(answer["Body"].read().decode())
-    return Audit(check, Gate(told["decision"]), told["reason"], told["result"], result, answer["LastModified"])
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=key)
+        result = quality.parse_results(answer["Body"].read().decode())
+    except (s3.exceptions.NoSuchKey, quality.ResultError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"Nothing was published: the result of check {check!r}, {told['result']}, is gone or cannot be read: {error}. "
+            "Clear that check with its downstream."
+        ) from error
+    decision = quality.strictest([Gate(told["decision"]), quality.decide(result).gate])
+    breaking = any(
+        rule["rule"].startswith(SCHEMA_RULE) and rule["outcome"] != "Passed" for rule in told.get("rules", ())
+    )
+    return Audit(check, decision, told["reason"], told["result"], result, answer["LastModified"], breaking)
 
 
-def approval_in(answer: Mapping[str, Any] | None) -> Approval | None:
-    """Read an approval from what Airflow's ``ApprovalOperator`` returns; ``None`` unless a person approved."""
+def approval_in(answer: Mapping[str, Any] | None, asked: Iterable[str]) -> Approval | None:
+    """Read an approval from what Airflow's ``ApprovalOperator`` returns; ``None`` unless a person approved.
+
+    :param asked: addresses of the results that the person was asked about.
+    """
     if not answer or list(answer["chosen_options"]) != [ApproveOperator.APPROVE] or not answer["responded_by_user"]:
         return None
-    at, user = answer["responded_at"], answer["responded_by_user"]
-    return Approval(
-        by=str(user.get("name") or user.get("id")),
-        reason=str((answer.get("params_input") or {}).get("reason") or ""),
-        at=at if isinstance(at, datetime) else datetime.fromisoformat(at),
-    )
+    user = answer["responded_by_user"]
+    reason = str((answer.get("params_input") or {}).get("reason") or "")
+    return Approval(str(user.get("name") or user.get("id")), reason, tuple(asked))
 
 
 def refuse_unaudited(staged: Iterable[Staged], audits: Sequence[Audit], approval: Approval | None) -> None:
     """Refuse to publish what an audit does not let pass.
 
-    :raises DataError: a check failed it, a check asked and no person approved since, or a check audited another version.
+    :raises DataError: a check failed it, a check asked and no person approved that result, or no check audited these versions.
     """
     versions = list(staged)
     for audit in audits:
@@ -194,7 +225,7 @@ def refuse_unaudited(staged: Iterable[Staged], audits: Sequence[Audit], approval
                 f"Nothing was published: {audit.reason}. Check {audit.task!r} does not let {audit.result.data} "
                 "pass. Mend the data or the rule, then clear the job that writes the data with its downstream."
             )
-        if audit.decision is Gate.ASK and (approval is None or approval.at < audit.measured_at):
+        if audit.decision is Gate.ASK and (approval is None or audit.address not in approval.asked):
             raise DataError(
                 f"Nothing was published: nobody has approved what check {audit.task!r} asks about: "
                 f"{audit.reason}. Clear the task that asks, with its downstream."
@@ -206,6 +237,24 @@ def refuse_unaudited(staged: Iterable[Staged], audits: Sequence[Audit], approval
                     f"Nothing was published: check {audit.task!r} audited {audit.result.data}, and {one.location} was staged since. "
                     f"Clear {audit.task!r} with its downstream."
                 )
+    if not any(audit.rows_at(one.location) is not None for audit in audits for one in versions):
+        raise DataError(
+            f"Nothing was published: no check looked at {' or '.join(one.location for one in versions)}. Give one data=<task>.staged."
+        )
+
+
+def refuse_older(published: Iterable[Manifest], audits: Iterable[Audit], run_id: str) -> None:
+    """Refuse to publish over what another run has published since this one's data was checked.
+
+    :raises DataError: there is such a version.
+    """
+    checked = max(audit.measured_at for audit in audits)
+    for one in published:
+        if one.by.get("run") != run_id and datetime.fromisoformat(one.published_at) > checked:
+            raise DataError(
+                f"Nothing was published: run {one.by.get('run')!r} has published partition {one.partition} of {one.dataset!r} since "
+                "this run checked its own. To publish that all the same, clear the check with its downstream."
+            )
 
 
 def manifest_of(staged: Staged, by: Mapping[str, str], audits: Iterable[Audit], approval: Approval | None) -> Manifest:

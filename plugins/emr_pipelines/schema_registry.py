@@ -114,7 +114,7 @@ def register(
         if before and not found:
             return before
         if not accept_breaking:
-            _refuse_breaking(dataset, found)
+            refuse_breaking(dataset, found)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         number = before.number + 1 if before else 1
         version = SchemaVersion(number, columns, dict(by), now, [str(change) for change in found])
@@ -132,7 +132,11 @@ def _changes(dataset: Dataset, before: Schema, now: Schema) -> list[Change]:
         raise DataError(f"The schema of dataset {dataset.name!r} cannot be registered: {error}") from None
 
 
-def _refuse_breaking(dataset: Dataset, found: Sequence[Change]) -> None:
+def refuse_breaking(dataset: Dataset, found: Sequence[Change]) -> None:
+    """Refuse changes of a schema on which its readers fail.
+
+    :raises DataError: there is such a change.
+    """
     if breaking := [str(change) for change in found if change.kind.breaking]:
         raise DataError(
             f"The schema of dataset {dataset.name!r} changes in a way that breaks its readers: {'; '.join(breaking)}. Have the job write "

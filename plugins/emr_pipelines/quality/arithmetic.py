@@ -65,6 +65,8 @@ def _number(source: str, node: Node) -> Number:
     match node.data:
         case "number":
             sign, digits = node.children
+            if digits[:2].isdecimal() and digits[0] == "0" and len(digits) > 1:
+                raise refusal(source, digits, f'{digits} is no number: a date stands in double quotes, as "2026-01-31"')
             return Decimal(f"{sign or ''}{digits}")
         case "nested":
             return read_number(source, node.children[1])

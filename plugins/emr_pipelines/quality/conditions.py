@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import ge, gt
 from typing import Any, Final
 
 from emr_pipelines.quality.arithmetic import NUMBERS, constant, read_number, whole
@@ -63,6 +64,8 @@ class ConditionReader:
         self._check(condition, nodes)
         if _impossible(condition):
             raise refusal(self.source, tree, f"{condition} holds for no value: between excludes both ends")
+        if condition.operator == "not between" and _ordered(condition, gt):
+            raise refusal(self.source, tree, f"{condition} holds for every value: the lower end stands first")
         return condition
 
     def string(self, node: Node) -> str:
@@ -177,10 +180,12 @@ def _is_plain(node: Node) -> bool:
 
 
 def _impossible(condition: Condition) -> bool:
-    if condition.operator != "between":
-        return False
+    return condition.operator == "between" and _ordered(condition, ge)
+
+
+def _ordered(condition: Condition, how: Callable[[Any, Any], bool]) -> bool:
     low, high = (_rank(operand) for operand in condition.operands)
-    return bool(low is not None and high is not None and low >= high)
+    return low is not None and high is not None and how(low, high)
 
 
 def _rank(operand: Operand) -> Any:

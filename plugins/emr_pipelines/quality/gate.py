@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from emr_pipelines.quality.results import SEVERITY, QualityResult, RuleResult, told_outcome
+from emr_pipelines.quality.results import SEVERITY, QualityResult, RuleResult, told_number, told_outcome
 
 
 class Gate(StrEnum):
@@ -21,6 +22,10 @@ class Gate(StrEnum):
 
 _ORDER: Final = tuple(Gate)
 _LESSER: Final = {"warn": Gate.WARN, "ask": Gate.ASK}
+_MARKDOWN: Final = re.compile(r"[|`<\[\]*_\\]")
+"""What means something in Markdown: rules and reasons are shown as they are."""
+_NAMED: Final = 10
+"""Rules that a reason names; the table has them all."""
 _WORDS: Final = {Gate.WARN: "warn only", Gate.ASK: "ask a person", Gate.FAIL: "stop the data"}
 
 
@@ -54,7 +59,9 @@ def decide(result: QualityResult) -> Decision:
     )
     if not failing:
         return Decision(Gate.PASS, f"All {len(result.rules)} data quality rules passed", ())
-    named = "; ".join(f"{rule.rule} ({rule.reason})" for rule in failing)
+    named = "; ".join(f"{rule.rule} ({rule.reason})" for rule in failing[:_NAMED])
+    if len(failing) > _NAMED:
+        named += f"; and {len(failing) - _NAMED} more"
     counted = f"{len(failing)} of {len(result.rules)} data quality rules did not pass"
     return Decision(severity(failing[0]), f"{counted}{_weights(failing)}: {named}", failing)
 
@@ -64,30 +71,28 @@ def strictest(gates: Iterable[Gate]) -> Gate:
     return max(gates, key=_ORDER.index, default=Gate.PASS)
 
 
-def question(results: Iterable[QualityResult]) -> str:
-    """Write, in Markdown, what a person has to know to decide: each rule that did not pass, what was measured and needed."""
+def question(result: QualityResult) -> str:
+    """Write, in Markdown, what a person has to know to decide: the rules that did not pass, what was measured and needed."""
+    failing = decide(result).failing
     lines = ["| Outcome | Rule | Measured | Needs | Seen |", "|---|---|---|---|---|"]
-    notes = []
-    for result in results:
-        failing = decide(result).failing
-        lines += [
-            _cells(told_outcome(rule), f"`{rule.rule}`", _number(rule), rule.bound, rule.reason) for rule in failing
-        ]
-        notes.append(
-            f"{result.source}: {len(result.rules) - len(failing)} of {len(result.rules)} rules passed "
-            f"on {result.rows:,} rows of `{result.data}`."
-        )
-        if result.quarantine:
-            notes.append(f"{result.quarantine.rows:,} rows that broke a rule are in `{result.quarantine.address}`.")
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes)])
+    lines += [
+        _cells(told_outcome(rule), rule.rule, told_number(rule.measured), rule.bound, rule.reason)
+        for rule in failing[:_NAMED]
+    ]
+    passed = len(result.rules) - len(failing)
+    lines += [
+        "",
+        f"- {result.source}: {passed} of {len(result.rules)} rules passed on {result.rows:,} rows of `{result.data}`.",
+    ]
+    if len(failing) > _NAMED:
+        lines.append(f"- {len(failing) - _NAMED} more rules did not pass; the log of the check has them all.")
+    if result.quarantine:
+        lines.append(f"- {result.quarantine.rows:,} rows that broke a rule are in `{result.quarantine.address}`.")
+    return "\n".join(lines)
 
 
 def _cells(*texts: str) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in texts) + " |"
-
-
-def _number(rule: RuleResult) -> str:
-    return "-" if rule.measured is None else f"{rule.measured:,.6g}"
+    return "| " + " | ".join(_MARKDOWN.sub(r"\\\g<0>", text.replace("\n", " ")) for text in texts) + " |"
 
 
 def _weights(failing: tuple[RuleResult, ...]) -> str:

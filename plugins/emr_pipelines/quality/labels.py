@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Final
 
 from emr_pipelines.quality.gate import Gate
@@ -16,6 +17,8 @@ _SEVERITIES: Final = tuple(gate for gate in Gate if gate is not Gate.PASS)
 _MOST_LABELS: Final = 10
 _LONGEST_NAME: Final = 128
 _LONGEST_VALUE: Final = 256
+_LIKE_SEVERITY: Final = 0.86
+"""How like ``severity`` a name is that was meant to be it: ``severty`` is, ``security`` is not."""
 
 
 def read_labels(source: str, tree: Node | None) -> dict[str, str]:
@@ -65,6 +68,8 @@ def _check(source: str, label: Node, name: str, value: str) -> None:
                 label,
                 f"{len(text)} characters are too many: a name has at most {_LONGEST_NAME}, a value {_LONGEST_VALUE}",
             )
+    if name != SEVERITY and get_close_matches(name.lower(), [SEVERITY], cutoff=_LIKE_SEVERITY):
+        raise refusal(source, label, f'"{name}" means nothing here; did you mean {SEVERITY}?')
     if name == SEVERITY and value not in _SEVERITIES:
         known = did_you_mean(value, _SEVERITIES) or f": {', '.join(_SEVERITIES)}"
         raise refusal(source, label, f'"{value}" is no severity{known}')

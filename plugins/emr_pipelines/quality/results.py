@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ Outcome = Literal["Passed", "Failed", "Error"]
 SEVERITY: Final = "severity"
 """The label that says what a rule that does not pass leads to."""
 _WIDTH: Final = 120
+_VERSION: Final = 2
 
 
 class ResultError(ValueError):
@@ -101,7 +103,7 @@ def parse_results(text: str) -> QualityResult:
     :raises ResultError: it is no such JSON, or holds no rule.
     """
     try:
-        result = json.loads(text)
+        result = _of_this_version(json.loads(text))
         parsed = QualityResult(
             source=str(result["source"]),
             data=str(result["data"]),
@@ -132,7 +134,7 @@ def format_table(result: QualityResult) -> str:
         "",
     ]
     rows = [("Outcome", "Measured", "Needs", "Rule")] + [
-        (told_outcome(rule), _number(rule.measured), rule.bound, rule.rule) for rule in result.rules
+        (told_outcome(rule), told_number(rule.measured), rule.bound, rule.rule) for rule in result.rules
     ]
     reasons = [""] + ["" if rule.outcome == "Passed" else rule.reason for rule in result.rules]
     widths = [min(max(len(row[column]) for row in rows), 32) for column in range(3)]
@@ -162,7 +164,8 @@ def _row(row: tuple[str, ...], reason: str, widths: list[int]) -> list[str]:
     return ["  ".join(line).rstrip() for line in zip(*padded, strict=True)]
 
 
-def _number(measured: float | None) -> str:
+def told_number(measured: float | None) -> str:
+    """Write a measured value for people."""
     if measured is None:
         return "-"
     return f"{measured:,.0f}" if measured == int(measured) else f"{_below_one(measured):.4f}"
@@ -173,12 +176,22 @@ def _below_one(share: float) -> float:
     return min(share, 0.9999) if share < 1 else share
 
 
+def _of_this_version(result: Any) -> Any:
+    if result["version"] != _VERSION:
+        raise ValueError(f"version {result['version']!r} is not {_VERSION}")
+    return result
+
+
 def _rule_result(rule: Any) -> RuleResult:
     outcome = rule["outcome"]
     if outcome not in get_args(Outcome):
         raise ValueError(f"the outcome {outcome!r} is none of {', '.join(get_args(Outcome))}")
     measure, measured = rule.get("measure", rule["rule"]), rule["measured"]
-    if outcome == "Passed" and measure is not None and not isinstance(measured, int | float):
+    if (
+        outcome == "Passed"
+        and measure is not None
+        and (not isinstance(measured, int | float) or not math.isfinite(measured))
+    ):
         raise ValueError(f"the rule {rule['rule']!r} passed, but nothing was measured")
     labels = {str(name): str(value) for name, value in rule.get("labels", {}).items()}
     return RuleResult(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from typing import Final
 
@@ -278,6 +279,18 @@ def aggregate(text: str) -> tuple[str, str | None, str]:
     return found["function"].lower(), alias, found["column"].strip()
 
 
+_SHARES: Final = frozenset(
+    {
+        RuleType.COMPLETENESS,
+        RuleType.UNIQUENESS,
+        RuleType.UNIQUE_VALUE_RATIO,
+        RuleType.REFERENTIAL_INTEGRITY,
+        RuleType.SCHEMA_MATCH,
+        RuleType.DATASET_MATCH,
+    }
+)
+
+
 def condition_mistake(rule_type: RuleType, condition: Condition | None) -> str | None:
     """Say what is wrong with a rule's condition, or with its having none; ``None`` when nothing is."""
     takes = RULE_TYPES[rule_type]
@@ -290,7 +303,18 @@ def condition_mistake(rule_type: RuleType, condition: Condition | None) -> str |
         return f"{rule_type} is compared with {_spelled(takes.kinds)}"
     if condition.dynamic and not takes.dynamic:
         return f"{rule_type} takes no earlier results; RowCount and others that measure one number do"
+    if rule_type in _SHARES and (mistake := share_mistake(condition)):
+        return mistake
     return _data_type_mistake(condition) if rule_type is RuleType.COLUMN_DATA_TYPE else None
+
+
+def share_mistake(condition: Condition) -> str | None:
+    """Say that no share meets a condition, percent having been meant; ``None`` when some may."""
+    bound = condition.operands[0]
+    if not isinstance(bound, Decimal):
+        return None
+    never = {">": bound >= 1, "between": bound >= 1, ">=": bound > 1, "=": bound > 1}.get(condition.operator, False)
+    return f"a share is from 0 to 1, so that none is {condition}; 95 percent is 0.95" if never else None
 
 
 def _data_type_mistake(condition: Condition) -> str | None:

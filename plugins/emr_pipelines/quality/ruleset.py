@@ -248,7 +248,8 @@ class Rule:
     @property
     def measure(self) -> str:
         """What it measures, under the name that earlier results of it are found by: its text without what the value must meet."""
-        return self._text(self.condition if self.type in _JUDGED else None)
+        form = f" with format {self.tags['format']}" if "format" in self.tags else ""
+        return self._text(self.condition if self.type in _JUDGED else None) + form
 
     def __str__(self) -> str:
         return " ".join(

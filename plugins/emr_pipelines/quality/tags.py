@@ -8,7 +8,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from emr_pipelines.quality.conditions import ConditionReader
-from emr_pipelines.quality.rule_types import DATE_FORMATS, RULE_TYPES
+from emr_pipelines.quality.rule_types import DATE_FORMATS, RULE_TYPES, share_mistake
 from emr_pipelines.quality.ruleset import Condition, Keyword, Kind, Operand, RuleType
 from emr_pipelines.quality.syntax import Node, did_you_mean, refusal
 
@@ -38,6 +38,8 @@ def _tag(reader: ConditionReader, rule_type: RuleType, name: str, tree: Node) ->
             raise refusal(reader.source, tree, "a threshold is compared with numbers")
         if condition.dynamic and not RULE_TYPES[rule_type].dynamic:
             raise refusal(reader.source, tree, f"the threshold of {rule_type} takes no earlier results")
+        if mistake := share_mistake(condition):
+            raise refusal(reader.source, tree, mistake)
         return condition
     if condition.operator != "=":
         raise refusal(reader.source, tree, f"{name} takes =, not {condition.operator}")

@@ -132,3 +132,15 @@ def test_a_mapped_check_cannot_ask():
         )
         with pytest.raises(ConfigurationError, match="is none, or is mapped"):
             ApproveOperator(task_id="approve", checks=[mapped])
+
+
+def test_that_nobody_could_be_told_does_not_end_the_question():
+    def broken(_context):
+        raise RuntimeError("the topic is gone")
+
+    with dag():
+        approve = ApproveOperator(task_id="approve", checks=[])
+    told = []
+    approve._told(broken, {})
+    approve._told(told.append, {"ti": 1})
+    assert told == [{"ti": 1}]

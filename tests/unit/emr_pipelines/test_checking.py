@@ -131,7 +131,7 @@ def test_bad_rows_go_to_a_folder_of_the_check_s_own(s3, endpoint):
 
 
 def test_data_that_is_no_datasets_is_checked_too(s3, endpoint):
-    told = checked(checking(audits=False))
+    told = checked(checking(audits=False, asks=False))
     assert told["result"].startswith("s3://t-data/quality-results/d.emr.check/2013-01-15")
     assert [rule["rule"] for rule in told["rules"]] == ["RowCount > 900"]
 

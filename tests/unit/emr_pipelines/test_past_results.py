@@ -28,6 +28,7 @@ from local_emr.endpoint import running
 from tests.local_emr.conftest import client_of
 from tests.local_emr.scripted import ManualClock, ScriptedEngine
 
+SOURCE = "flights.dqdl"
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
 
 
@@ -44,7 +45,7 @@ def text_of(rows, *rules, analyzers=()):
     return json.dumps(
         {
             "version": 2,
-            "source": "flights.dqdl",
+            "source": SOURCE,
             "data": "s3://b/",
             "rows": rows,
             "seconds": 1.5,
@@ -243,12 +244,12 @@ def test_the_result_before_this_one_of_the_same_partition_is_found(past):
     this = past.put("1", text_of(7), at=NOON + 2, key="d")
     past.put("1", text_of(8), at=NOON + 3, key="a")
     past.put("10", text_of(9), at=NOON + 1)
-    assert earlier_result(past.s3, this).rows == 6
+    assert earlier_result(past.s3, this, SOURCE).rows == 6
     assert past.calls == ["ListObjectsV2", "GetObject"]
 
 
 def test_the_first_result_of_a_partition_has_none_before(past):
-    assert earlier_result(past.s3, past.put("1", text_of(5))) is None
+    assert earlier_result(past.s3, past.put("1", text_of(5)), SOURCE) is None
 
 
 def test_what_changed_between_two_checks_of_a_partition_is_told_by_rule():

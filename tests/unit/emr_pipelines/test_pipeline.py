@@ -260,12 +260,16 @@ def staging(task_id: str) -> EmrJobOperator:
     )
 
 
+def auditing(task_id: str, staged: EmrJobOperator, ruleset: str = "quality/good.dqdl") -> QualityCheckOperator:
+    return QualityCheckOperator(task_id=task_id, ruleset=ruleset, data=staged.staged, audits=staged.stages)
+
+
 def test_what_a_pipeline_staged_is_published_after_release_behind_a_person_where_a_rule_asks(dag, include):
     (include / "quality/asks.dqdl").write_text('Rules = [ RowCount > 0 labels=["severity"="ask"] ]')
     with EmrPipeline("emr") as emr:
         flights, delays = staging("flights"), staging("delays")
-        QualityCheckOperator(task_id="check", ruleset="quality/asks.dqdl", data=flights.staged)
-        QualityCheckOperator(task_id="other", ruleset="quality/good.dqdl", data=delays.staged)
+        auditing("check", flights, "quality/asks.dqdl")
+        auditing("other", delays)
     publish = emr.publish(flights, delays)
     assert {
         name: after for name, after in downstream(dag).items() if name in ("emr.verdict", "approve", "publish")
@@ -281,24 +285,97 @@ def test_what_a_pipeline_staged_is_published_after_release_behind_a_person_where
 def test_no_task_asks_a_person_where_no_rule_does(dag):
     with EmrPipeline("emr") as emr:
         flights = staging("flights")
-        QualityCheckOperator(task_id="check", ruleset="quality/good.dqdl", data=flights.staged)
+        auditing("check", flights)
     emr.publish(flights)
     assert downstream(dag)["emr.verdict"] == {"publish"}
 
 
-def test_what_nothing_audits_is_not_published(dag):
+@pytest.mark.parametrize("data", [None, "s3://t-data/elsewhere/"])
+def test_what_nothing_audits_is_not_published(dag, data):
     with EmrPipeline("emr") as emr:
         flights = staging("flights")
-    with pytest.raises(ConfigurationError, match="has no QualityCheckOperator: nothing audits what it would publish"):
+        if data:
+            QualityCheckOperator(task_id="check", ruleset="quality/good.dqdl", data=data)
+    with pytest.raises(ConfigurationError, match="has no QualityCheckOperator that looks at what it would publish"):
         emr.publish(flights)
+
+
+@pytest.mark.parametrize("audits", [None, Dataset("flights", "s3://t-data/flights/").partition("2013-01-15")])
+def test_a_check_that_takes_what_it_audits_for_something_else_publishes_nothing(dag, audits):
+    with EmrPipeline("emr") as emr:
+        flights = staging("flights")
+        QualityCheckOperator(task_id="check", ruleset="quality/good.dqdl", data=flights.staged, audits=audits)
+    with pytest.raises(ConfigurationError, match="looks at a partition of 'flights', and is not told so"):
+        emr.publish(flights)
+
+
+def test_publishing_within_the_pipeline_is_refused(dag):
+    with EmrPipeline("emr") as emr:
+        flights = staging("flights")
+        auditing("check", flights)
+        with pytest.raises(ConfigurationError, match="Call publish behind the with block, not in it"):
+            emr.publish(flights)
+
+
+def test_a_task_follows_those_whose_staged_folder_it_names(dag):
+    with EmrPipeline("emr"):
+        flights = staging("flights")
+        read = EmrJobOperator(task_id="read", job=SparkJob(script="jobs/a.py", args=("--from", flights.staged)))
+        auditing("check", flights)
+        first = EmrJobOperator(task_id="first", job=SparkJob(script="jobs/a.py"))
+        first >> flights >> read
+    assert downstream(dag)["emr.flights"] == {"emr.read", "emr.check"}
+    assert downstream(dag)["emr.acquire"] == {"emr.first", "emr.release"}
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (
+            {"stages": Dataset("a", "s3://t-data/a/")},
+            "is no partition of a dataset. Write stages=<dataset>.partition(...)",
+        ),
+        ({"audits": "2013-01-15"}, "is no partition of a dataset. Write audits=<dataset>.partition(...)"),
+        ({"data": 5}, "data=5 is no address. Write data=<task>.staged for what a task has staged"),
+        ({"stages": Dataset("a", "s3://t-data/a/").partition("1")}, "Give it quarantine=, a folder for them"),
+    ],
+)
+def test_what_a_check_cannot_work_with_is_refused(dag, words, cause):
+    with EmrPipeline("emr"), pytest.raises(ConfigurationError) as caught:
+        QualityCheckOperator(**{"task_id": "check", "ruleset": "quality/good.dqdl", "data": "s3://t-data/x/", **words})
+    assert cause in str(caught.value)
 
 
 def test_two_pipelines_of_a_dag_publish_in_groups_of_their_own(dag):
     for name in ("one", "two"):
         with EmrPipeline(name) as emr:
             flights = staging(f"flights_{name}")
-            QualityCheckOperator(task_id="check", ruleset="quality/good.dqdl", data=flights.staged)
+            auditing("check", flights)
         with TaskGroup(f"after_{name}"):
             emr.publish(flights)
     assert downstream(dag)["one.verdict"] == {"after_one.publish"}
     assert downstream(dag)["two.verdict"] == {"after_two.publish"}
+
+
+def test_a_mapped_check_lets_nothing_be_published(dag):
+    with EmrPipeline("emr") as emr:
+        flights = staging("flights")
+        auditing("check", flights)
+        QualityCheckOperator.partial(task_id="strict", ruleset="quality/good.dqdl").expand(data=["s3://t-data/x/"])
+    with pytest.raises(
+        ConfigurationError, match="maps a quality check, and publishing asks each check for one decision"
+    ):
+        emr.publish(flights)
+
+
+def test_a_reference_that_no_rule_compares_with_is_refused(dag):
+    with (
+        EmrPipeline("emr"),
+        pytest.raises(ConfigurationError, match="Take it out of references="),
+    ):
+        QualityCheckOperator(
+            task_id="check",
+            ruleset="quality/good.dqdl",
+            data="s3://t-data/x/",
+            references={"primary": "s3://t-data/y/"},
+        )

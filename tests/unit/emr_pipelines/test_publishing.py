@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -26,8 +27,19 @@ from emr_pipelines import (
 from emr_pipelines.approving import ApproveOperator
 from emr_pipelines.errors import ConfigurationError, DataError, NotPublishedError
 from emr_pipelines.manifests import Manifest, manifest_address, published_partitions, read_manifest, write_manifest
-from emr_pipelines.schema_registry import current
-from tests.support.scripted_runs import DAY, Run, client_of, endpoint, environment, key_of, result_text, s3, writing
+from emr_pipelines.schema_registry import current, register
+from tests.support.scripted_runs import (
+    DAY,
+    SCHEMA,
+    Run,
+    client_of,
+    endpoint,
+    environment,
+    key_of,
+    result_text,
+    s3,
+    writing,
+)
 
 __all__ = ["endpoint", "environment", "s3"]
 
@@ -159,7 +171,12 @@ def test_good_rows_that_a_check_passed_on_are_published_instead_of_all(s3):
         with EmrPipeline("emr") as emr:
             clean, day = writing("clean", FLIGHTS), FLIGHTS.partition("{{ ds }}")
             check = QualityCheckOperator(
-                task_id="check", ruleset="quality/a.dqdl", data=clean.staged, quarantine="s3://t-data/bad/", stages=day
+                task_id="check",
+                ruleset="quality/a.dqdl",
+                data=clean.staged,
+                audits=day,
+                quarantine="s3://t-data/bad/",
+                stages=day,
             )
             check.job["args"].append("succeed")
             clean >> check
@@ -169,6 +186,46 @@ def test_good_rows_that_a_check_passed_on_are_published_instead_of_all(s3):
     assert readable(s3) == "good rows"
     assert published(FLIGHTS, DAY) == run.location("emr.check") != run.location("emr.clean")
     assert read_manifest(s3, FLIGHTS.partition(DAY)).rows == 874
+
+
+def test_an_older_run_does_not_publish_over_what_a_newer_one_has_published_since(s3, endpoint):
+    endpoint.engine.outcome = "Failed"
+    older = Run(pipeline(), "older")
+    older.execute(*ALL)
+    endpoint.engine.outcome, endpoint.engine.rows = "Passed", "mended"
+    newer = Run(pipeline(), "newer")
+    newer.execute(*ALL, "approve", "publish")
+    manifest = read_manifest(s3, FLIGHTS.partition(DAY))
+    later = replace(manifest, published_at=(datetime.now(UTC) + timedelta(seconds=5)).isoformat())
+    write_manifest(s3, FLIGHTS.partition(DAY), later)
+    older.answer("Approve")
+    refused(older, "run 'newer' has published partition 2013-01-15 of 'flights' since this run checked its own")
+    assert readable(s3) == "mended"
+
+
+def test_a_schema_that_changed_under_a_run_is_not_taken_back_by_it(s3, endpoint):
+    narrow = Run(pipeline(), "narrow")
+    narrow.execute(*ALL)
+    endpoint.engine.schema = (*SCHEMA, {"name": "tail", "type": "string", "nullable": True})
+    wide = Run(pipeline(), "wide")
+    wide.execute(*ALL, "approve")
+    register(s3, FLIGHTS, endpoint.engine.schema, {"run": "wide"})
+    refused(narrow, "The schema of dataset 'flights' changes in a way that breaks its readers: tail is gone")
+    wide.execute("publish")
+
+
+def test_a_result_that_is_gone_publishes_nothing_and_says_what_to_clear(s3, audited):
+    s3.delete_object(Bucket="t-data", Key=key_of(audited.told["emr.check", "quality"]["result"]))
+    refused(audited, r"the result of check 'emr\.check', .* is gone or cannot be read")
+
+
+def test_an_xcom_that_says_otherwise_than_the_result_publishes_nothing(s3, audited):
+    told = audited.told["emr.check", "quality"]
+    data = audited.location("emr.clean")
+    s3.put_object(
+        Bucket="t-data", Key=key_of(told["result"]), Body=result_text(data, "Failed", severity="fail").encode()
+    )
+    refused(audited, "does not let")
 
 
 # The manifest
@@ -379,7 +436,7 @@ def asking(s3, endpoint):
         lambda run: None,
         lambda run: run.answer("Reject"),
         lambda run: run.answer("Approve", user=None),
-        lambda run: run.answer("Approve", after=timedelta(hours=-1)),
+        lambda run: run.answer("Approve", asked=["s3://t-data/quality-results/of-another-version.json"]),
     ],
     ids=["nobody", "rejected", "by nobody", "before the check measured"],
 )

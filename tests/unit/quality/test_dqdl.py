@@ -180,7 +180,7 @@ def test_all_operators_bind_alike_from_left_to_right_as_in_the_grammar_of_aws(te
         ("RowCount > 1 and ColumnCount > 2", "(RowCount > 1) and (ColumnCount > 2)"),
         ("RowCount between 1 and 5 and ColumnCount > 2", "(RowCount between 1 and 5) and (ColumnCount > 2)"),
         ("IsComplete a or IsComplete b", '(IsComplete "a") or (IsComplete "b")'),
-        ("Uniqueness a and b > 1 or RowCount > 1", '(Uniqueness "a" "b" > 1) or (RowCount > 1)'),
+        ("Uniqueness a and b > 0.5 or RowCount > 1", '(Uniqueness "a" "b" > 0.5) or (RowCount > 1)'),
         ("((RowCount > 1))", "RowCount > 1"),
     ],
 )

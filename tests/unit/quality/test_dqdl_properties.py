@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from emr_pipelines.quality import Check, Rule, Ruleset, RulesetError, RuleType, compile_plan, parse_ruleset
 from emr_pipelines.quality.arithmetic import constant
-from emr_pipelines.quality.rule_types import DATE_FORMATS, RULE_TYPES, references_of
+from emr_pipelines.quality.rule_types import DATE_FORMATS, RULE_TYPES, condition_mistake, references_of, share_mistake
 from emr_pipelines.quality.ruleset import (
     RAW,
     Analyzer,
@@ -117,7 +117,7 @@ type_conditions = st.builds(
 )
 column_lists = st.lists(plain_names, min_size=1, max_size=3)
 tags = {
-    "threshold": conditions(Kind.NUMBER),
+    "threshold": conditions(Kind.NUMBER).filter(lambda condition: share_mistake(condition) is None),
     "recentFiles": st.builds(lambda number: Condition("=", (Decimal(number),)), st.integers(1, 99)),
     "uriRegex": st.builds(lambda pattern: Condition("=", (pattern,)), strings),
     "timeZone": st.just(Condition("=", ("Europe/Berlin",))),
@@ -158,7 +158,8 @@ def rules(draw):
     elif rule_type is RuleType.COLUMN_DATA_TYPE:
         condition = draw(type_conditions)
     elif takes.kinds and not (takes.optional and draw(st.booleans())):
-        condition = draw(st.one_of(*(conditions(kind, dynamic=takes.dynamic) for kind in sorted(takes.kinds))))
+        known = st.one_of(*(conditions(kind, dynamic=takes.dynamic) for kind in sorted(takes.kinds)))
+        condition = draw(known.filter(lambda one: condition_mistake(rule_type, one) is None))
     chosen = [tag for tag in takes.tags if draw(st.booleans())]
     if rule_type is RuleType.CUSTOM_SQL and condition:
         chosen = []

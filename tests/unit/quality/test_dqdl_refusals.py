@@ -31,6 +31,36 @@ def refused(text: str) -> RulesetError:
         ("", 1, 1, f"the file ends too early; expected {SECTIONS}"),
         ("# nothing\n", 1, 10, f"the file ends too early; expected {SECTIONS}"),
         ("Rules = []", 1, 1, NO_RULE),
+        (
+            'Rules = [ RowCount > 1 labels=["severty"="warn"] ]',
+            1,
+            32,
+            '"severty" means nothing here; did you mean severity?',
+        ),
+        (
+            'Rules = [ Completeness "a" > 95 ]',
+            1,
+            28,
+            "a share is from 0 to 1, so that none is > 95; 95 percent is 0.95",
+        ),
+        (
+            'Rules = [ ColumnValues "a" > 0 with threshold >= 1.5 ]',
+            1,
+            47,
+            "a share is from 0 to 1, so that none is >= 1.5; 95 percent is 0.95",
+        ),
+        (
+            'Rules = [ ColumnValues "day" > 2026-01-31 ]',
+            1,
+            37,
+            '01 is no number: a date stands in double quotes, as "2026-01-31"',
+        ),
+        (
+            "Rules = [ RowCount not between 10 and 5 ]",
+            1,
+            20,
+            "not between 10 and 5 holds for every value: the lower end stands first",
+        ),
         ("Analyzers = [ RowCount ]", 1, 1, NO_RULE),
         ("Rules = [ ] Analyzers = [ RowCount ]", 1, 1, NO_RULE),
         (

@@ -201,7 +201,7 @@ UNMET = [
     (
         'CustomSql "select id from primary" = 1',
         "Error",
-        "the query must give one row with one number; it begins with [(1,), (2,)]",
+        "the query must give one row with one number; it gave something else",
     ),
     ('CustomSql "select text from primary where id = 1" = 1', "Error", "the query must give one row with one number"),
     ('CustomSql "select 1 as strange"', "Error", "[UNRESOLVED_COLUMN"),

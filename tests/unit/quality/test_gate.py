@@ -79,11 +79,23 @@ def test_of_several_checks_the_strictest_decides(gates, decides):
 def test_a_person_is_told_each_rule_that_did_not_pass_and_where_the_bad_rows_are():
     asked = rule("Failed", 'ColumnValues "a" matches "x|y"', "5 of 9 rows", severity="ask")
     quarantine = Quarantine("s3://b/bad/", 4, None, 0)
-    assert question([result(rule(), asked, quarantine=quarantine)]).splitlines() == [
+    assert question(result(rule(), asked, quarantine=quarantine)).splitlines() == [
         "| Outcome | Rule | Measured | Needs | Seen |",
         "|---|---|---|---|---|",
-        '| Failed: ask | `ColumnValues "a" matches "x\\|y"` | 0 | > 0 | 5 of 9 rows |',
+        '| Failed: ask | ColumnValues "a" matches "x\\|y" | 0 | > 0 | 5 of 9 rows |',
         "",
         "- quality/a.dqdl: 1 of 2 rules passed on 1,234 rows of `s3://b/dt=1/`.",
         "- 4 rows that broke a rule are in `s3://b/bad/`.",
     ]
+
+
+def test_a_ruleset_of_hundreds_of_rules_is_told_in_a_few_lines():
+    failed = [rule("Failed", f"R{number}") for number in range(500)]
+    assert len(decide(result(*failed)).reason) < 400
+    assert "and 490 more" in decide(result(*failed)).reason
+    assert "490 more rules did not pass" in question(result(*failed))
+
+
+def test_a_share_that_misses_one_by_a_hair_is_not_shown_as_one_to_the_person_who_is_asked():
+    near = RuleResult('IsComplete "a"', "Failed", 0.99999996, "= 1", "`<b>[x](y)*`", "m", {"severity": "ask"})
+    assert "| 0.9999 | = 1 | \\`\\<b>\\[x\\](y)\\*\\` |" in question(result(near))

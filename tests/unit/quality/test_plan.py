@@ -275,7 +275,7 @@ def test_data_that_is_not_there_fails_the_job_with_a_last_line_that_says_so(tmp_
     finished = spark_jobs().run(
         JOB, *arguments(plan_of(["RowCount = 0"], tmp_path), tmp_path / folder, tmp_path / "result.json")
     )
-    cause = f"There is no data at file://{tmp_path}/{folder}: the task that writes it has not run, or writes elsewhere"
+    cause = f"There is no data at file://{tmp_path}/{folder}: what writes it has not run, or writes elsewhere"
     assert (finished.exit_code, finished.error) == (1, f"FileNotFoundError: {cause}")
     assert not (tmp_path / "result.json").exists()
 

@@ -15,7 +15,7 @@ def rule(outcome="Passed", measured=1.0, reason="5 of 5 rows", text='IsComplete 
 
 def result(*rules):
     return json.dumps(
-        {"version": 1, "source": "quality/a.dqdl", "data": "s3://b/dt=1/", "rows": 5, "seconds": 1.25, "rules": rules}
+        {"version": 2, "source": "quality/a.dqdl", "data": "s3://b/dt=1/", "rows": 5, "seconds": 1.25, "rules": rules}
     )
 
 
@@ -24,13 +24,15 @@ def result(*rules):
     [
         ("", "JSONDecodeError"),
         ("[]", "TypeError"),
-        ("{}", "KeyError: 'source'"),
+        ("{}", "KeyError: 'version'"),
         (result(), "holds no rule"),
         (result(rule("passed")), "the outcome 'passed' is none of Passed, Failed, Error"),
         (result(rule("Passed", None)), "passed, but nothing was measured"),
         (result({"rule": "X", "outcome": "Passed"}), "KeyError: 'measured'"),
         (result(rule() | {"labels": ["severity"]}), "AttributeError"),
         ("null", "TypeError"),
+        (result(rule()).replace('"version": 2', '"version": 3'), "version 3 is not 2"),
+        (result(rule("Passed", float("nan"))), "passed, but nothing was measured"),
     ],
 )
 def test_a_result_that_cannot_be_read_never_counts_as_passed(text, cause):
