@@ -113,10 +113,11 @@ class QualityCheckOperator(EmrJobOperator):
             raise ConfigurationError(
                 f"Task {self.task_id!r}: schema_changes={schema_changes!r} is none of {', '.join(SEVERITIES)}"
             )
-        unknown = [alias for alias in references or {} if alias not in ruleset_of(ruleset).references]
-        if unknown:
+        names = [alias.lower() for alias in references or {}]
+        if "primary" in names or len(set(names)) < len(names):
             raise ConfigurationError(
-                f"Task {self.task_id!r}: no rule of {ruleset} compares with {', '.join(unknown)}. Take it out of references="
+                f"Task {self.task_id!r} names references {', '.join(references or {})}: primary is the data itself, and upper and lower "
+                "case are the same. Rename one, here and in the rules"
             )
         self.ruleset = ruleset
         self.data = data
