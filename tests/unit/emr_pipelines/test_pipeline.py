@@ -370,6 +370,6 @@ def test_a_mapped_check_lets_nothing_be_published(dag):
 
 @pytest.mark.parametrize("names", [["Primary"], ["before", "Before"]])
 def test_a_reference_that_sql_would_take_for_another_is_refused(dag, names):
-    references = {name: "s3://t-data/y/" for name in names}
+    references = dict.fromkeys(names, "s3://t-data/y/")
     with EmrPipeline("emr"), pytest.raises(ConfigurationError, match="primary is the data itself"):
         QualityCheckOperator(task_id="check", ruleset="quality/good.dqdl", data="s3://t-data/x/", references=references)
