@@ -1,5 +1,5 @@
 """S3 as a directory: bucket b's key k is the file `<root>/b/k`, for AWS clients and for Spark alike."""
 
-from local_emr.storage.backend import install
+from local_emr.storage.backend import forget, install
 
-__all__ = ["install"]
+__all__ = ["forget", "install"]

@@ -22,9 +22,19 @@ if TYPE_CHECKING:
 def install(root: Path) -> None:
     """Make moto's S3 keep its buckets as folders of `root`, and adopt the folders that are there."""
     root.mkdir(parents=True, exist_ok=True)
+    forget()
     s3_backends.clear()
     s3_backends.bucket_accounts.clear()
     s3_backends.backend = partial(DirectoryBackend, root)  # type: ignore[assignment]  # called like the class it replaces
+
+
+def forget() -> None:
+    """Let go of the objects that only memory has: moto warns of each whose content is not given up."""
+    for regions in s3_backends.values():
+        for backend in regions.values():
+            for bucket in backend.buckets.values():
+                if isinstance(bucket.keys, DirectoryKeyStore):
+                    bucket.keys.forget()
 
 
 class DirectoryBackend(S3Backend):

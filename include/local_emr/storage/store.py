@@ -107,6 +107,12 @@ class DirectoryKeyStore(_VersionedKeyStore):
     def _self_iterable(self) -> dict[str, Any]:
         return {name: self.getlist(name) for name in self.names()}
 
+    def forget(self) -> None:
+        """Give up the content of what only memory has; files stay."""
+        for versions in list(dict.values(self)):
+            for version in versions:
+                _forget(version)
+
     # Changing it
 
     def setlist(self, key: Any, list_: Any) -> None:
