@@ -36,7 +36,7 @@ local-emr: .venv/.ready ## serve the EMR endpoint alone, in the foreground (PORT
 	@PYTHONPATH=include exec $(VENV)/python -m local_emr --data .local/emr $(call typed,PORT,--port) $(call typed,HOST,--host)
 
 test: .venv/.ready ## run all tests but those in a browser
-	@$(VENV)/python -m pytest -n 2 --no-loadscope-reorder --ignore=tests/pipelines
+	@$(VENV)/python -m pytest -n 2 --no-loadscope-reorder
 	@$(VENV)/python -m pytest tests/pipelines
 
 test-unit: .venv/.ready ## run the quick tests

@@ -74,7 +74,7 @@ def test_a_spoilt_day_waits_for_a_person_and_no_compute_with_it(waiting):
 def test_the_person_sees_the_rule_what_was_measured_and_where_the_rows_are(waiting):
     share = (waiting.quality["rows"] - SPOILT) / waiting.quality["rows"]
     assert 'ColumnValues "tailnum" matches' in waiting.asked["body"]
-    assert f"{share:.6g}" in waiting.asked["body"]
+    assert f"| {share:.4f} |" in waiting.asked["body"]
     assert waiting.quality["quarantine"]["address"] in waiting.asked["body"]
     assert waiting.asked["options"] == ["Approve", "Reject"]
 
