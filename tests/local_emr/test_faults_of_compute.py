@@ -197,6 +197,7 @@ def test_a_change_of_state_is_listed_only_after_the_lag_even_one_from_before_it(
     jobs = jobs(endpoint)
     run = runs(jobs)
     endpoint.clock.advance(60)
+    eventually(lambda: len(endpoint.engine.held), 1)
     next(iter(endpoint.engine.held.values())).cancel()
     eventually(lambda: jobs.state(run), "FAILED")
     assert jobs.listed() == {run: "FAILED"}
