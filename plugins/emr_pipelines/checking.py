@@ -65,7 +65,8 @@ class QualityCheckOperator(EmrJobOperator):
     :param quarantine: address of a folder for the rows that break a rule about rows, each with the rules that it broke; they lie in
         a version of their own below it. May hold templates.
     :param stages: with ``quarantine``: the dataset's partition that the other rows are staged as.
-    :raises ConfigurationError: a rule compares with a dataset that ``references`` does not name.
+    :raises ConfigurationError: a rule compares with a dataset that ``references`` does not name, two references have one name, or
+        ``stages`` stands without ``quarantine``.
     :raises RulesetError: the ruleset cannot be run; the message says where and why.
     """
 

@@ -99,7 +99,8 @@ class EmrPipeline(TaskGroup):
         :param jobs: those whose staged partitions are published together.
         :param approve_within: how long a person has to answer.
         :param notifiers: what tells that person, as the ``ApprovalOperator`` of Airflow takes it.
-        :raises ConfigurationError: the group has no check, or the DAG's ``dagrun_timeout`` leaves a person too little time.
+        :raises ConfigurationError: no check of the group looks at what is published, or one is not told what it looks at; a check is
+            mapped; the DAG's ``dagrun_timeout`` leaves a person too little time.
         """
         checks = self._checks_of(jobs)
         asking = [check for check in checks if check.may_ask]

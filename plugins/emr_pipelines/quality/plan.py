@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from emr_pipelines.quality.measures import ALL, Measure, Numbers, Row, extremes, measure
 from emr_pipelines.quality.ruleset import (
+    OF_EACH,
     Analyzer,
     Arithmetic,
     Call,
@@ -24,17 +25,6 @@ from emr_pipelines.quality.ruleset import (
 )
 
 _ANY: Final = Condition("not in", ())
-# their condition is about each value, or there is none: what is judged is the share of the rows that meet it
-_BY_THRESHOLD: Final = frozenset(
-    {
-        RuleType.COLUMN_VALUES,
-        RuleType.COLUMN_LENGTH,
-        RuleType.COLUMN_DATA_TYPE,
-        RuleType.DATA_FRESHNESS,
-        RuleType.FILE_FRESHNESS,
-        RuleType.FILE_SIZE,
-    }
-)
 # a row breaks them, but says nothing about the composite that they stand in (awslabs/dqdl, rules-config.json)
 _NOT_IN_COMPOSITES: Final = frozenset(
     {RuleType.COMPLETENESS, RuleType.UNIQUENESS, RuleType.REFERENTIAL_INTEGRITY, RuleType.DATASET_MATCH}
@@ -109,7 +99,7 @@ def compile_plan(ruleset: Ruleset) -> Plan:
 
 def _check(rule: Rule | Composite, numbers: Numbers) -> Check | Combined:
     if isinstance(rule, Rule):
-        judged = rule.threshold or ALL if rule.type in _BY_THRESHOLD else rule.condition or rule.threshold or ALL
+        judged = rule.threshold or ALL if rule.type in OF_EACH else rule.condition or rule.threshold or ALL
         return Check(str(rule), rule.measure, rule.labels, measure(rule, numbers), judged)
     parts = tuple(_check(part, numbers) for part in rule.rules)
     return Combined(str(rule), rule.labels, rule.operator, parts, _combined_row(rule, parts))

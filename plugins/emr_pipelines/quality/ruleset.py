@@ -66,8 +66,8 @@ class RuleType(StrEnum):
     FILE_UNIQUENESS = "FileUniqueness"
 
 
-# what is measured is the share of what meets the condition, so that another condition is another measure
-_JUDGED: Final = frozenset(
+# their condition is about each value: what is measured is the share that meets it, so that another condition is another measure
+OF_EACH: Final = frozenset(
     {
         RuleType.COLUMN_VALUES,
         RuleType.COLUMN_LENGTH,
@@ -249,7 +249,7 @@ class Rule:
     def measure(self) -> str:
         """What it measures, under the name that earlier results of it are found by: its text without what the value must meet."""
         form = f" with format {self.tags['format']}" if "format" in self.tags else ""
-        return self._text(self.condition if self.type in _JUDGED else None) + form
+        return self._text(self.condition if self.type in OF_EACH else None) + form
 
     def __str__(self) -> str:
         return " ".join(
