@@ -206,6 +206,13 @@ class TargetCases:
         target.cancel(compute, run.id)
         assert target.poll(compute, [run.id])[run.id].fault is Fault.USER
 
+    def test_a_job_run_that_is_being_cancelled_may_be_cancelled_again(self, target, compute, submit, endless):
+        run = submit(endless)
+        until(lambda: target.poll(compute, [run.id])[run.id].state, lambda state: state is RunState.RUNNING)
+        for _ in range(3):
+            target.cancel(compute, run.id)
+        assert ended(target, compute, run.id).state is RunState.CANCELLED
+
     def test_cancelling_what_nobody_knows_does_nothing(self, target, compute, unknown_run):
         target.cancel(compute, unknown_run)
 

@@ -107,6 +107,9 @@ for operator in (sleeping, forced):
     key = {"applicationId": application["application_id"], "jobRunId": operator.job_id}
     hook.get_waiter("serverless_job_running").wait(**key, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
 sleeping.on_kill()
+cancelled = {"applicationId": application["application_id"], "jobRunId": sleeping.job_id}
+while hook.conn.get_job_run(**cancelled)["jobRun"]["state"] != "CANCELLED":
+    time.sleep(0.1)
 found["busy"] = failure(EmrServerlessStopApplicationOperator(**application, **conn, **fast))
 EmrServerlessStopApplicationOperator(**application, force_stop=True, **conn, **fast).execute({})
 runs = hook.conn.list_job_runs(applicationId=application["application_id"])["jobRuns"]

@@ -132,11 +132,14 @@ class Eks:
         return job_runs.ended_in(runs, self._pages(compute, createdAfter=created, states=ENDED_RUNS))
 
     def cancel(self, compute: Compute, run: str) -> None:
-        """Cancel a job run; nothing happens when it has ended, or nobody knows it."""
+        """Cancel a job run; nothing happens when it has ended, is being cancelled already, or nobody knows it."""
         try:
             self._client.cancel_job_run(virtualClusterId=compute.id, id=run)
         except ClientError as error:
-            if code_of(error) not in _UNKNOWN or not self._ask(compute, run).state.ended:
+            if code_of(error) not in _UNKNOWN:
+                raise
+            state = self._ask(compute, run).state
+            if not state.ended and state is not RunState.CANCELLING:
                 raise
 
     def release(self, compute: Compute) -> None:
