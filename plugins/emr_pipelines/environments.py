@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,12 @@ class Environment:
     watching: Watching
     source: Path
     catalogue: Catalogue | None = None
+    regions: Mapping[str, Buckets] = field(default_factory=dict)
+    """Buckets of regions that have their own."""
+
+    def buckets_in(self, region: str) -> Buckets:
+        """Return the buckets that compute of a region uses: its own, where the file gives it some, else the environment's."""
+        return self.regions.get(region, self.buckets)
 
     def profile(self, name: str) -> Profile:
         """Return a profile by name.

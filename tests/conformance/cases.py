@@ -10,6 +10,7 @@ is needed:
     quick          a job that succeeds
     failing        a job that fails, and whose log holds ``said``
     endless        a job that runs until it is cancelled
+    lingering      the same, which takes a moment to end then (default: ``endless``)
     code           where each file of these jobs lies, as ``submit`` takes it (default: nowhere, there are none)
     unknown        compute that was never there
     unknown_run    the id of a job run that was never there
@@ -95,6 +96,10 @@ class TargetCases:
     @pytest.fixture
     def code(self) -> Mapping[str, str]:
         return {}
+
+    @pytest.fixture
+    def lingering(self, endless):
+        return endless
 
     @pytest.fixture
     def compute(self, target, lease):
@@ -206,8 +211,8 @@ class TargetCases:
         target.cancel(compute, run.id)
         assert target.poll(compute, [run.id])[run.id].fault is Fault.USER
 
-    def test_a_job_run_that_is_being_cancelled_may_be_cancelled_again(self, target, compute, submit, endless):
-        run = submit(endless)
+    def test_a_job_run_that_is_being_cancelled_may_be_cancelled_again(self, target, compute, submit, lingering):
+        run = submit(lingering)
         until(lambda: target.poll(compute, [run.id])[run.id].state, lambda state: state is RunState.RUNNING)
         for _ in range(3):
             target.cancel(compute, run.id)

@@ -117,6 +117,10 @@ class ScriptedJobs:
     def endless(self):
         return SparkJob(script="jobs/any.py", args=("hold",))
 
+    @pytest.fixture
+    def lingering(self):
+        return SparkJob(script="jobs/any.py", args=("linger",))
+
 
 @contextmanager
 def scripted_endpoint(data: Path, clock: ManualClock | None = None) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """A scripted engine and a clock that stands still: the control plane is what is tested, not Spark and not time.
 
 A step's first argument, or a job's entry point, says how it ends: "succeed", "fail", or "hold" (under the name that
-follows) until the test lets it go or cancels it; what is to "start late" takes until the test says so to start, and
-then holds.
+follows) until the test lets it go or cancels it; what is to "linger" takes half a second to end when it is cancelled;
+what is to "start late" takes until the test says so to start, and then holds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DEADLINE = 240.0
 
-SCRIPTS = ("succeed", "fail", "hold", "raise", "start late")
+SCRIPTS = ("succeed", "fail", "hold", "linger", "raise", "start late")
 
 SUCCESS = Outcome(succeeded=True, exit_code=0)
 FAILURE = Outcome(succeeded=False, exit_code=1, reason="Unknown Error.", message="ValueError: no such carrier")
@@ -45,6 +45,11 @@ class ScriptedStep:
 
     def cancel(self) -> None:
         self.end(KILLED)
+
+
+class LingeringStep(ScriptedStep):
+    def cancel(self) -> None:
+        threading.Timer(0.5, self.end, (KILLED,)).start()
 
 
 class ScriptedEngine:
@@ -73,8 +78,9 @@ class ScriptedEngine:
             (folder / log).write_text(f"{log} of {script}")
         self.started.append(step)
         self.environments.append((environment, spark_defaults))
-        running = ScriptedStep({"succeed": SUCCESS, "fail": FAILURE}.get(script))
-        if script == "hold":
+        kind = LingeringStep if script == "linger" else ScriptedStep
+        running = kind({"succeed": SUCCESS, "fail": FAILURE}.get(script))
+        if script in ("hold", "linger"):
             self.held[name] = running
         return running
 

@@ -7,11 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from emr_pipelines.keys import Key, Lease
+
+Relaxed = Literal[
+    "public_subnet",
+    "unencrypted_s3",
+    "unencrypted_disks",
+    "unencrypted_traffic",
+    "instance_metadata_v1",
+    "no_authentication_between_nodes",
+]
+"""What a profile may be less strict about than its service allows."""
 
 Owner = Literal["run", "profile"]
 """Whose compute is: ``run``, made for one run and ended by its release; ``profile``, shared, and ended by nobody here."""
@@ -51,6 +62,14 @@ class Classification(Settings):
     configurations: tuple[Classification, ...] = ()
 
 
+@dataclass(frozen=True)
+class Relaxation:
+    """One thing about which a profile is less strict than it could be, and what that means, as a sentence without its full stop."""
+
+    kind: Relaxed
+    words: str
+
+
 class Profile(Settings):
     """What every profile says, whatever its target."""
 
@@ -81,6 +100,26 @@ class Profile(Settings):
     def place(self) -> tuple[str | None, ...]:
         """Where compute of this profile is found: profiles of one place see the same."""
         return (self.target, self.connection, self.region)
+
+    @property
+    def relaxations(self) -> tuple[Relaxation, ...]:
+        """What this profile is less strict about than its service allows; a policy may forbid it, and a run's log lists it."""
+        return ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about settings that are allowed and cannot work well, such as executors larger than any node."""
+        return ()
+
+    @property
+    def instance_types(self) -> tuple[str, ...]:
+        """EC2 instance types that this profile may start, where it says them."""
+        return ()
+
+    @property
+    def most_nodes(self) -> int | None:
+        """Nodes, or workers, that compute of this profile may have at a time; ``None`` when nothing bounds them."""
+        return None
 
     def tags_for(self, lease: Lease) -> dict[str, str]:
         """Return the tags of compute that is made for a lease."""
