@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,7 +22,7 @@ from emr_pipelines.documents import Part, read, suggestion
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.policy import Rules, rules_of, violations
 from emr_pipelines.profiles import profile_of, profile_part
-from emr_pipelines.targets.profile import Profile
+from emr_pipelines.targets.profile import Like, Profile
 
 _DEPLOYMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 _SETTINGS = ("extends", "deployment", "buckets", "regions", "catalogue", "reaper", "watching", "presets", "profiles")
@@ -71,7 +72,9 @@ class Watching(BaseModel):
     """Share of the calls that AWS allows the account which all triggerers together may take."""
     triggerers: int = Field(default=1, ge=1)
     """How many triggerers this Airflow has: each takes an equal part of the share."""
-    events_queue: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    events_queue: (
+        Annotated[str, Like(r"https?://\S+", "https://sqs.us-east-1.amazonaws.com/123456789012/emr")] | None
+    ) = None
     """Address of the SQS queue to which EventBridge sends the ends of job runs; without one they are only looked for."""
     events_connection: str | None = None
     """Airflow connection with which the queue is read."""
@@ -82,7 +85,7 @@ class Catalogue(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    database: str = Field(pattern=r"^[a-z0-9_]{1,255}$")
+    database: Annotated[str, Like(r"[a-z0-9_]{1,255}", "flights")]
     """Database of the tables that datasets name."""
 
 

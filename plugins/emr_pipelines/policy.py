@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,7 +33,7 @@ class Policy(Rules):
 
     environments: tuple[str, ...] = Field(min_length=1)
     """The environments that the policy is about: files of this folder, without ``.yaml``."""
-    stricter: dict[str, dict[str, Any]] = {}
+    stricter: dict[str, Rules] = {}
     """Rules of single environments instead of the general ones, by environment."""
 
 
@@ -52,18 +51,16 @@ def rules_of(document: Part, environment: str) -> Rules:
     :raises ConfigurationError: the file is wrong; all of it is checked, whatever the environment.
     """
     policy = document.model(Policy)
-    general = document.without("environments", "stricter")
-    stricter = document.part("stricter")
     for name in policy.stricter:
         document.require(
             name in policy.environments,
             ("stricter", name),
             f"stricter.{name}: the policy is not about {name!r}: add it to environments",
         )
-        stricter.part(name).over(general).model(Rules)
     if environment not in policy.environments:
         return Rules()
-    return stricter.part(environment).over(general).model(Rules)
+    own = policy.stricter.get(environment, Rules())
+    return policy.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
 
 
 def violations(rules: Rules, profile: Profile) -> Iterator[Violation]:

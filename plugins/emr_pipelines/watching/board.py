@@ -114,6 +114,9 @@ class Board:
         group.refusals = group.failures = 0
         pauses = (look_again_in(begun - wait.since, pace, wait.expected) for wait in group.everybody())
         group.due = begun + min(pauses, default=pace.latest) * self._jitter()
+        # Of those that are due at the same moment, the one comes last that had its turn last.
+        if self._groups.pop(group.subject.key, None):
+            self._groups[group.subject.key] = group
 
     def failed(self, group: Group, now: float, pace: Pace, *, refused: bool) -> list[Wait]:
         """Take a look that failed; return those who are to be told: all, when it was refused too often. None for a throttle."""
