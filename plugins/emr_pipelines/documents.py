@@ -26,7 +26,7 @@ _SCALARS = yaml.SafeLoader("")
 _SECRET = re.compile(r"password|secret|token", re.IGNORECASE)
 _QUOTED = re.compile(r"'([^']*)'")
 _SENTENCES = {
-    "missing": "this setting is needed, and it is missing",
+    "missing": "this setting is missing: add it",
     "value_error": "{error}",
     "greater_than_equal": "{given} is too little: at least {ge} is needed",
     "less_than_equal": "{given} is too much: at most {le} is possible",
@@ -164,7 +164,10 @@ def read(path: Path) -> Part:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise ConfigurationError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+        problem = getattr(error, "problem", None) or error
+        raise ConfigurationError(
+            f"{path}{line}: not valid YAML: {problem}; look for a bracket, quote or blank"
+        ) from None
     if not isinstance(settings, dict):
         raise ConfigurationError(f"{path}:1: a mapping is needed, such as profiles: {{...}}, and this is none")
     return Part(settings, {(): f"{path}:1", **reading.places})

@@ -124,7 +124,7 @@ class Profile(Settings):
     @model_validator(mode="after")
     def _tags_are_free(self) -> Self:
         if reserved := [tag for tag in self.tags if tag.startswith(("emr-pipelines:", "aws:"))]:
-            raise ValueError(f"tag {reserved[0]!r} is reserved")
+            raise ValueError(f"tag {reserved[0]!r} has a prefix that is not free: give it another name")
         return self
 
     @property

@@ -270,7 +270,7 @@ WRONG = [
     ("type: m5.xlarge", "typ: m5.xlarge", 7, "profiles.ec2.primary"),
     ("type: m5.xlarge", "type: large", 7, "profiles.ec2.primary.type"),
     ("type: m5.xlarge", "type: m5.xlarge, count: 3", 4, "a transient cluster has one primary node"),
-    ("data: a-data, ", "", 2, "buckets.data: this setting is needed, and it is missing"),
+    ("data: a-data, ", "", 2, "buckets.data: this setting is missing: add it"),
     ("data: a-data", "data: A_Data", 2, "'A_Data' is no name of an S3 bucket"),
     ("deployment: team-a", "deployment: Team A", 1, "name this Airflow installation"),
     ("deployment: team-a", "deploy: team-a", 1, "there is no such setting: 'deploy' (did you mean 'deployment'?)"),
