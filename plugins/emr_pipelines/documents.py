@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.errors import ConfigurationError, suggestion
+
+__all__ = ["Document", "suggestion"]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -67,7 +67,7 @@ class Document:
         except ValidationError as error:
             # A misspelt setting is both unknown and missing: the first names the line that a person wants to see.
             finding = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-            place = (*where, *finding["loc"])
+            place = (*where, *_settings_in(finding, settings))
             name = ".".join(str(part) for part in place)
             message = f"{name}: {finding['msg']}"
             if finding["type"] == "extra_forbidden":
@@ -81,7 +81,12 @@ class Document:
         return f"{self.path}:{self._lines.get(where, 1)}"
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean ...?)`` when a known word is close, else nothing."""
-    close = get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+def _settings_in(finding: Any, settings: Any) -> list[str | int]:
+    """Return the settings that a finding's place names, without what pydantic puts between: the form that they took."""
+    place: list[str | int] = []
+    for part in finding["loc"]:
+        known = range(len(settings)) if isinstance(settings, list) else settings if isinstance(settings, dict) else ()
+        if part in known:
+            settings = settings[part]
+            place.append(part)
+    return [*place, finding["loc"][-1]] if finding["type"] == "missing" else place
