@@ -214,8 +214,8 @@ def _type(schema: Mapping[str, Any], target: str = "") -> str:  # noqa: PLR0911 
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()}-of-{target})" if target else name
-    if "anyOf" in schema:
-        return " or ".join(_type(one, target) for one in schema["anyOf"] if one != {"type": "null"})
+    if forms := schema.get("anyOf", schema.get("oneOf")):
+        return " or ".join(_type(one, target) for one in forms if one != {"type": "null"})
     if "const" in schema or "enum" in schema:
         return ", ".join(code(one) for one in schema.get("enum", [schema.get("const")]))
     if schema["type"] == "array":
@@ -227,7 +227,7 @@ def _type(schema: Mapping[str, Any], target: str = "") -> str:  # noqa: PLR0911 
     low, high = schema.get("minimum"), schema.get("maximum")
     bounds = f" from {low}" if low is not None else ""
     return (
-        {"string": "text", "integer": "number", "boolean": "`true` or `false`"}[schema["type"]]
+        {"string": "text", "integer": "number", "number": "number", "boolean": "`true` or `false`"}[schema["type"]]
         + bounds
         + (f" to {high}" if high is not None else "")
     )

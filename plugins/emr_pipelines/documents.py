@@ -6,16 +6,15 @@ A file, or a part of one, is laid over another: mappings are merged, everything 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.errors import ConfigurationError, suggestion
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -171,12 +170,6 @@ def read(path: Path) -> Part:
     if not isinstance(settings, dict):
         raise ConfigurationError(f"{path}:1: a mapping is needed, such as profiles: {{...}}, and this is none")
     return Part(settings, {(): f"{path}:1", **reading.places})
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean ...?)`` when a known word is close, else nothing."""
-    close = get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

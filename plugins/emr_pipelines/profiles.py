@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from emr_pipelines.documents import Part, suggestion
+from emr_pipelines.documents import Part
+from emr_pipelines.errors import suggestion
 from emr_pipelines.targets import profile_model, target_names
 from emr_pipelines.targets.profile import Profile
 
