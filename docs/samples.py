@@ -95,6 +95,12 @@ _SHARED = {
     "log_uri": "s3://other-logs/",
     "tags": {"team": "data"},
 }
+_SECTIONS = {
+    "spark": {"adaptive": {}},
+    "s3": {"multipart_size": 134217728},
+    "hive": {"metastore": "glue"},
+    "tables": ["iceberg"],
+}
 _ROLE = "arn:aws:iam::123456789012:role"
 
 SAMPLES: Mapping[str, Sample] = {
@@ -111,6 +117,7 @@ SAMPLES: Mapping[str, Sample] = {
         },
         {
             **_SHARED,
+            **_SECTIONS,
             "max_concurrent": 3,
             "release": "emr-7.0.0",
             "applications": ["Spark", "Presto"],
@@ -129,6 +136,8 @@ SAMPLES: Mapping[str, Sample] = {
             "root_volume_size": 50,
             "configurations": [{"classification": "spark-defaults"}],
             "bootstrap_actions": [{"name": "install", "script": "s3://example/install.sh"}],
+            "hdfs": {"replication": 3},
+            "mapreduce": {},
             "concurrent_steps": 2,
             "idle_minutes": 5,
             "deploy_mode": "cluster",
@@ -152,6 +161,7 @@ SAMPLES: Mapping[str, Sample] = {
         },
         {
             **_SHARED,
+            **_SECTIONS,
             "eks_cluster": "other",
             "namespace": "other",
             "virtual_cluster": "0123456789abcdefghijklmno",
@@ -189,6 +199,7 @@ SAMPLES: Mapping[str, Sample] = {
         },
         {
             **_SHARED,
+            **_SECTIONS,
             "max_concurrent": 3,
             "owner": "profile",
             "release": "emr-7.0.0",

@@ -11,7 +11,9 @@ from pydantic import Field, StringConstraints, model_validator
 
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
-from emr_pipelines.targets.profile import Address, Classification, Profile, SecurityGroup, Settings, Subnet, given
+from emr_pipelines.targets.profile import Address, Classification, SecurityGroup, Settings, Subnet, given
+from emr_pipelines.targets.sections import ClusterSections
+from emr_pipelines.targets.sizing import Nodes
 
 _APPLICATION_OF_ENGINE: dict[Engine, str] = {"spark": "Spark", "hive": "Hive"}
 
@@ -117,7 +119,7 @@ class BootstrapAction(Settings):
         return {"Name": self.name, "ScriptBootstrapAction": {"Path": self.script, "Args": list(self.args)}}
 
 
-class Ec2Profile(Profile):
+class Ec2Profile(ClusterSections):
     """A transient EMR cluster on EC2. Defaults are the safe ones: it ends by itself when idle, and logs are kept."""
 
     target: Literal["ec2"]
@@ -140,6 +142,7 @@ class Ec2Profile(Profile):
     security_configuration: str | None = None
     root_volume_size: int | None = Field(default=None, ge=15, le=1000)
     configurations: tuple[Classification, ...] = ()
+    """Configuration classifications; they win over what the sections become."""
     bootstrap_actions: tuple[BootstrapAction, ...] = ()
     concurrent_steps: int = Field(default=4, ge=1, le=256)
     """Jobs of a run at the same time; further ones wait."""
@@ -157,6 +160,22 @@ class Ec2Profile(Profile):
         if self.task and not self.core:
             raise ValueError("task instances need core instances: EMR keeps HDFS on the core nodes")
         return self
+
+    @property
+    def worker_nodes(self) -> tuple[Nodes, ...]:
+        """The core and task nodes, by type."""
+        core, task, _ = self._sized()
+        return tuple(Nodes(group.type, group.count) for group in (core, task) if group)
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether EMR adds and removes nodes by itself."""
+        return self.managed_scaling is not None
+
+    @property
+    def driver_node(self) -> str | None:
+        """The primary node's type, where Spark drivers run unless ``deploy_mode`` is ``cluster``."""
+        return self.primary.type if self.deploy_mode == "client" else None
 
     def cluster_name(self, lease: Lease) -> str:
         """Return the name by which the lease's cluster of this profile is found."""
@@ -189,7 +208,7 @@ class Ec2Profile(Profile):
                 "JobFlowRole": self.instance_profile,
                 "SecurityConfiguration": self.security_configuration,
                 "EbsRootVolumeSize": self.root_volume_size,
-                "Configurations": [_configuration(classification) for classification in self.configurations],
+                "Configurations": [_configuration(one) for one in self.all_configurations],
                 "BootstrapActions": [action.request() for action in self.bootstrap_actions],
                 "StepConcurrencyLevel": self.concurrent_steps,
                 "ManagedScalingPolicy": scaling and scaling.request(),

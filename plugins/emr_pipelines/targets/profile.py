@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from emr_pipelines.keys import Key, Lease
+from emr_pipelines.targets.secret_names import Properties
 
 Relaxed = Literal[
     "public_subnet",
@@ -58,7 +59,7 @@ class Classification(Settings):
     """A configuration classification, such as ``spark-defaults``, with its properties."""
 
     classification: str
-    properties: dict[str, str] = {}
+    properties: Properties = Field(default={})
     configurations: tuple[Classification, ...] = ()
 
 
