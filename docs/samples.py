@@ -95,6 +95,12 @@ _SHARED = {
     "log_uri": "s3://other-logs/",
     "tags": {"team": "data"},
 }
+_SECTIONS = {
+    "spark": {"adaptive": {}},
+    "s3": {"multipart_size": 134217728},
+    "hive": {"metastore": "glue"},
+    "tables": ["iceberg"],
+}
 _ROLE = "arn:aws:iam::123456789012:role"
 
 SAMPLES: Mapping[str, Sample] = {
@@ -114,6 +120,7 @@ SAMPLES: Mapping[str, Sample] = {
         },
         {
             **_SHARED,
+            **_SECTIONS,
             "max_concurrent": 3,
             "release": "emr-7.0.0",
             "applications": ["Spark", "Presto"],
@@ -148,6 +155,8 @@ SAMPLES: Mapping[str, Sample] = {
             "bootstrap_actions": [{"name": "install", "script": "s3://example/install.sh"}],
             "setup_steps": [{"name": "prepare", "command": ["hdfs", "dfs", "-mkdir", "/work"]}],
             "debugging": True,
+            "hdfs": {"replication": 3},
+            "mapreduce": {},
             "concurrent_steps": 2,
             "idle_minutes": 5,
             "termination_protection": True,
@@ -172,6 +181,7 @@ SAMPLES: Mapping[str, Sample] = {
         },
         {
             **_SHARED,
+            **_SECTIONS,
             "eks_cluster": "other",
             "namespace": "other",
             "virtual_cluster": "0123456789abcdefghijklmno",
@@ -209,6 +219,7 @@ SAMPLES: Mapping[str, Sample] = {
         },
         {
             **_SHARED,
+            **_SECTIONS,
             "max_concurrent": 3,
             "owner": "profile",
             "release": "emr-7.0.0",

@@ -349,7 +349,7 @@ def step_request(job: Job, code: Mapping[str, str], name: str, profile: Ec2Profi
 def _command(job: Job, code: Mapping[str, str], profile: Ec2Profile) -> list[str]:
     match job:
         case SparkJob():
-            options = ["--deploy-mode", profile.deploy_mode, *spark_options(job, code, {})]
+            options = ["--deploy-mode", profile.deploy_mode, *spark_options(job, code, {}, profile.table_jars)]
             return ["spark-submit", *options, code[job.script], *job.args]
         case SparkSqlJob():
             words = settings("--conf", job.conf) + settings("--hivevar", job.variables)

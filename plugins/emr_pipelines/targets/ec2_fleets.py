@@ -194,6 +194,11 @@ class InstanceFleet(Instances):
         return self.types.types() if isinstance(self.types, TypeGrid) else self.types
 
     @property
+    def by_type(self) -> tuple[tuple[str, int], ...]:
+        """How many instances of each type there are, were the types to have equal shares of the capacity."""
+        return tuple((one.type, max(1, self.capacity // (one.weight * len(self.listed)))) for one in self.listed)
+
+    @property
     def instance_types(self) -> tuple[str, ...]:
         """The types' names."""
         return tuple(one.type for one in self.listed)

@@ -147,6 +147,11 @@ class InstanceGroup(Instances):
         return self
 
     @property
+    def by_type(self) -> tuple[tuple[str, int], ...]:
+        """How many instances there are of the type."""
+        return ((self.type, self.count),)
+
+    @property
     def instance_types(self) -> tuple[str, ...]:
         """The type."""
         return (self.type,)

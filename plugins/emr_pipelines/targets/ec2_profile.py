@@ -16,8 +16,10 @@ from emr_pipelines.targets.ec2_fleets import InstanceFleet, Nodes
 from emr_pipelines.targets.ec2_instances import Ami, InstanceGroup, check_gp3, configuration
 from emr_pipelines.targets.ec2_scaling import ManagedScaling, Unit
 from emr_pipelines.targets.ec2_steps import DEBUGGING, BootstrapAction, SetupStep
-from emr_pipelines.targets.profile import Classification, Profile, SecurityGroup, Subnet, given
+from emr_pipelines.targets.profile import Classification, SecurityGroup, Subnet, given
 from emr_pipelines.targets.releases import Release, number_of
+from emr_pipelines.targets.sections import ClusterSections
+from emr_pipelines.targets.sizing import Nodes as NodesOfType
 
 _APPLICATION_OF_ENGINE: dict[Engine, str] = {"spark": "Spark", "hive": "Hive"}
 _WITH_METASTORE = ("Hive", "Hue", "Oozie")
@@ -28,7 +30,7 @@ AvailabilityZone = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)
 KmsKeyArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/\S+$")]
 
 
-class Ec2Profile(Profile):
+class Ec2Profile(ClusterSections):
     """A transient EMR cluster on EC2. Defaults are the safe ones: it ends by itself when idle, and logs are kept."""
 
     target: Literal["ec2"]
@@ -75,6 +77,7 @@ class Ec2Profile(Profile):
     root_volume_iops: int | None = Field(default=None, ge=3000, le=16000)
     root_volume_throughput: int | None = Field(default=None, ge=125, le=1000)
     configurations: tuple[Classification, ...] = ()
+    """Configuration classifications; they win over what the sections become."""
     bootstrap_actions: tuple[BootstrapAction, ...] = ()
     setup_steps: tuple[SetupStep, ...] = ()
     """Steps that the cluster begins with. With ``concurrent_steps`` above 1 jobs do not wait for them."""
@@ -224,6 +227,23 @@ class Ec2Profile(Profile):
         """Units of managed scaling that an instance of core or task counts for, at least."""
         return min((nodes.units(self._unit) for nodes in self._workers if nodes), default=1)
 
+    @property
+    def worker_nodes(self) -> tuple[NodesOfType, ...]:
+        """The core and task nodes, by type; of a fleet, as if its types had equal shares of its capacity."""
+        core, task, _ = self._sized()
+        return tuple(NodesOfType(*one) for nodes in (core, task) if nodes for one in nodes.by_type)
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether EMR adds and removes nodes by itself."""
+        ruled = any(isinstance(nodes, InstanceGroup) and nodes.automatic_scaling for nodes in self._workers)
+        return ruled or self.managed_scaling is not None
+
+    @property
+    def driver_node(self) -> str | None:
+        """The primary node's type, where Spark drivers run unless ``deploy_mode`` is ``cluster``."""
+        return self.primary.instance_types[0] if self.deploy_mode == "client" else None
+
     def cluster_name(self, lease: Lease) -> str:
         """Return the name by which the lease's cluster of this profile is found."""
         return name_of(lease.id, self.name, lease.dag_id)
@@ -253,7 +273,7 @@ class Ec2Profile(Profile):
                 "EbsRootVolumeSize": self.root_volume_size,
                 "EbsRootVolumeIops": self.root_volume_iops,
                 "EbsRootVolumeThroughput": self.root_volume_throughput,
-                "Configurations": [configuration(classification) for classification in self.configurations],
+                "Configurations": [configuration(one) for one in self.all_configurations],
                 "BootstrapActions": [action.request() for action in self.bootstrap_actions],
                 "StepConcurrencyLevel": self.concurrent_steps,
                 "ManagedScalingPolicy": scaling and scaling.request(self._unit),

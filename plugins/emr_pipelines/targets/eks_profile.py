@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from emr_pipelines.keys import Lease, name_of
-from emr_pipelines.targets.profile import Classification, Like, Profile, RoleArn, Settings, given
+from emr_pipelines.targets.profile import Classification, Like, RoleArn, Settings, given
+from emr_pipelines.targets.sections import ContainerSections, merged
 
 _LONGEST_NAME = 32
 """Characters of a profile's name that fit into a virtual cluster's, beside the deployment's."""
@@ -20,6 +21,9 @@ _SHARED = frozenset({"eks_cluster", "namespace", "virtual_cluster", "max_concurr
 """Settings of the virtual cluster, which all runs share: they cannot be overridden for one of them."""
 
 _FIELDS = frozenset({"entry_point", "arguments", "spark_parameters"})
+
+IN_IMAGE = "local://"
+"""How Spark on Kubernetes names a file of its container image."""
 
 Identifier = Annotated[str, Like(r"[0-9a-z]{1,64}", "0123456789abcdefghij")]
 Release = Annotated[str, Like(r"emr-(spark-)?\d+\.\d+(\.\d+)?-(latest|\d{8})", "emr-7.9.0-latest")]
@@ -88,7 +92,7 @@ def fields_of(value: str) -> list[str]:
         raise ValueError(f"{value!r}: {error}; write {{{{ and }}}} for braces") from None
 
 
-class EksProfile(Profile):
+class EksProfile(ContainerSections):
     """Job runs on a Kubernetes namespace of an EKS cluster.
 
     The virtual cluster is the one that ``virtual_cluster`` names, or else the deployment's own in that namespace, made once. It costs
@@ -113,7 +117,7 @@ class EksProfile(Profile):
     maximum_workers: int | None = Field(default=None, ge=1)
     """Executors of a job, at most; with it Spark adds and removes executors while the job runs (dynamic allocation)."""
     configurations: tuple[Classification, ...] = ()
-    """Configuration classifications of every job run."""
+    """Configuration classifications of every job run; they win over what the sections become."""
     job_template: JobTemplate | None = None
     """The job template that job runs are started from, instead of a release and a driver of their own."""
     persistent_ui: bool = True
@@ -157,6 +161,12 @@ class EksProfile(Profile):
     def place(self) -> tuple[str | None, ...]:
         """Where its virtual cluster is found: on an EKS cluster, or under the id that the profile names."""
         return (*super().place, self.eks_cluster, self.virtual_cluster)
+
+    @property
+    def all_configurations(self) -> tuple[Classification, ...]:
+        """Return what the sections become, and over it ``configurations``."""
+        own = self.spark_defaults(IN_IMAGE)
+        return merged([*([own] if own.properties else []), *self.configurations])
 
     def cluster_name(self, lease: Lease) -> str:
         """Return the name of the deployment's virtual cluster."""

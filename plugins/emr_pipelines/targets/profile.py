@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from emr_pipelines.keys import Key, Lease
+from emr_pipelines.targets.secret_names import Properties
 
 Relaxed = Literal[
     "public_subnet",
@@ -89,7 +90,7 @@ class Classification(Settings):
     """A configuration classification, such as ``spark-defaults``, with its properties."""
 
     classification: str
-    properties: dict[str, str] = {}
+    properties: Properties = Field(default={})
     configurations: tuple[Classification, ...] = ()
 
 

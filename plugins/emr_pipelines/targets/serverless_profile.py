@@ -8,23 +8,26 @@ spelling. Sizes of workers: https://docs.aws.amazon.com/emr/latest/EMR-Serverles
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
+from emr_pipelines.targets.hive_settings import ServerlessHive
 from emr_pipelines.targets.profile import (
     Classification,
     Like,
     Owner,
-    Profile,
     RoleArn,
     SecurityGroup,
     Settings,
     Subnet,
     given,
 )
+from emr_pipelines.targets.sections import ContainerSections, merged
+from emr_pipelines.targets.spark_settings import SparkDriver
 
 ENGINES: tuple[Engine, ...] = ("spark", "hive")
 """What an application can be made for, in the order in which its parts are named."""
@@ -80,6 +83,30 @@ class Worker(Settings):
             raise ValueError(f"disk is {self.disk}: above {_STANDARD_DISK} GB it needs disk_type: SHUFFLE_OPTIMIZED")
         return self
 
+    @classmethod
+    def holding(cls, role: str, size: SparkDriver) -> Self:
+        """Return the smallest worker that has room for a ``driver`` or ``executor`` of a size.
+
+        :raises ValueError: there is no such worker, or the size is said in part only.
+        """
+        if size.cores is None or size.memory is None:
+            raise ValueError(
+                f"spark.{role}: a worker needs both, cores and memory, and one of them is not said: write it, too"
+            )
+        if size.cores not in _MEMORY:
+            raise ValueError(
+                f"spark.{role}.cores is {size.cores}: a worker has 1, 2, 4, 8 or 16 vCPU: write one of these"
+            )
+        least, most, step = _MEMORY[size.cores]
+        needed = size.memory + (size.overhead or ceil(size.memory / 10))
+        memory = next((one for one in range(least, most + 1, step) if one >= needed), None)
+        if memory is None:
+            raise ValueError(
+                f"spark.{role} takes {needed} GB with what lies outside of its heap, and a worker of {size.cores} vCPU has at most "
+                f"{most}: lower memory, or raise cores"
+            )
+        return cls.model_validate({"cpu": size.cores, "memory": memory})
+
     @property
     def heap(self) -> int:
         """GB for the process itself: a tenth of that is added for what lies outside of its heap."""
@@ -134,7 +161,7 @@ class CloudWatch(Settings):
         return given({"enabled": True, "logGroupName": self.log_group, "logStreamNamePrefix": self.log_stream_prefix})
 
 
-class ServerlessProfile(Profile):
+class ServerlessProfile(ContainerSections):
     """Applications on EMR Serverless, one for each engine that a pipeline needs.
 
     Defaults are the safe ones: they end with the run, and stop by themselves when idle. ``owner: profile`` keeps them: found by
@@ -173,8 +200,10 @@ class ServerlessProfile(Profile):
     managed_logs: bool = True
     """Whether AWS keeps the logs too, for 30 days, which its UIs need."""
     cloudwatch: CloudWatch | None = None
+    hive: ServerlessHive | None = None
+    """Hive, and where its tables and Spark's are known."""
     configurations: tuple[Classification, ...] = ()
-    """Configuration classifications of every job run."""
+    """Configuration classifications of every job run; they win over what the sections become."""
     mode: Literal["BATCH", "STREAMING"] = "BATCH"
     """``STREAMING`` for jobs that do not end; they are tried again for ever."""
     attempts: int | None = Field(default=None, ge=1, le=10)
@@ -199,6 +228,30 @@ class ServerlessProfile(Profile):
                 f"{shared[0]} shapes an application that all runs share: override {', '.join(sorted(_PER_JOB))}, or use owner: run"
             )
         return self
+
+    @model_validator(mode="after")
+    def _workers_exist(self) -> Self:
+        if self.spark_workers and self.hive and self.hive.database and self.network is None:
+            raise ValueError(
+                "hive.database lies in a VPC, which network names: write network: {subnets: [...], security_groups: [...]}"
+            )
+        return self
+
+    @property
+    def spark_workers(self) -> dict[str, Worker]:
+        """The workers of Spark jobs: of the sizes that ``spark`` says, or else ``driver`` and ``executor``."""
+        sizes = {"Driver": self.spark and self.spark.driver, "Executor": self.spark and self.spark.executor}
+        return {
+            role: Worker.holding(role.lower(), size) if size and size.sized else getattr(self, role.lower())
+            for role, size in sizes.items()
+        }
+
+    def configurations_of(self, engine: Engine) -> tuple[Classification, ...]:
+        """Return what the sections become for an engine, and over it ``configurations``; each engine refuses those of the other."""
+        other = ("hive", "tez") if engine == "spark" else ("spark",)
+        site = Classification(classification="hive-site", properties=self.hive.site() if self.hive else {})
+        own = [one for one in (self.spark_defaults(), site) if one.properties]
+        return tuple(one for one in merged([*own, *self.configurations]) if not one.classification.startswith(other))
 
     def application_name(self, lease: Lease, engine: Engine) -> str:
         """Return the name by which the application for an engine is found."""
@@ -249,7 +302,7 @@ class ServerlessProfile(Profile):
     def _workers(self, engine: Engine) -> dict[str, Worker]:
         if engine == "hive":
             return {"HiveDriver": self.hive_driver, "TezTask": self.tez_task}
-        return {"Driver": self.driver, "Executor": self.executor}
+        return self.spark_workers
 
     def _capacity(self, engine: Engine) -> Capacity | None:
         """Return what is stated, and no more than ``maximum_workers`` need beside as many drivers as may run at a time."""
