@@ -11,7 +11,18 @@ from pydantic import Field, StringConstraints, model_validator
 
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
-from emr_pipelines.targets.profile import Address, Classification, Profile, SecurityGroup, Settings, Subnet, given
+from emr_pipelines.targets.ec2_security import Security, name_of_configuration
+from emr_pipelines.targets.profile import (
+    Address,
+    Classification,
+    Profile,
+    Relaxation,
+    RoleArn,
+    SecurityGroup,
+    Settings,
+    Subnet,
+    given,
+)
 
 _APPLICATION_OF_ENGINE: dict[Engine, str] = {"spark": "Spark", "hive": "Hive"}
 
@@ -137,7 +148,14 @@ class Ec2Profile(Profile):
     service_role: str = "EMR_DefaultRole"
     instance_profile: str = "EMR_EC2_DefaultRole"
     """Whose role the jobs run under."""
+    execution_role: RoleArn | None = None
+    """The role that Spark and Hive jobs run under in place of the instance profile's (a runtime role), from emr-6.7.0 on."""
+    security: Security = Security()
+    """What the security configuration says that is made for such clusters."""
     security_configuration: str | None = None
+    """Name of a security configuration that there is, in place of ``security``."""
+    public_subnet: bool = False
+    """Says that ``subnet`` is public, or that the default VPC's may be taken: a relaxation, which a policy may forbid."""
     root_volume_size: int | None = Field(default=None, ge=15, le=1000)
     configurations: tuple[Classification, ...] = ()
     bootstrap_actions: tuple[BootstrapAction, ...] = ()
@@ -157,6 +175,32 @@ class Ec2Profile(Profile):
         if self.task and not self.core:
             raise ValueError("task instances need core instances: EMR keeps HDFS on the core nodes")
         return self
+
+    @model_validator(mode="after")
+    def _security_fits(self) -> Self:
+        if self.security_configuration is None:
+            self.security.require(self.region, self.release, self.execution_role)
+        elif "security" in self.model_fields_set:
+            raise ValueError(
+                "security_configuration names one that there is, and security describes another: write one of them"
+            )
+        return self
+
+    @property
+    def security_settings(self) -> dict[str, Any]:
+        """The security configuration to make; empty where one is named, or where everything that it would say is relaxed."""
+        return {} if self.security_configuration else self.security.configuration(self.execution_role)
+
+    @property
+    def relaxations(self) -> tuple[Relaxation, ...]:
+        """What its clusters leave open; of a security configuration that is only named, nothing is known here."""
+        subnets = []
+        if self.public_subnet:
+            subnets = [Relaxation("public_subnet", "its nodes may be put into a public subnet: public_subnet is true")]
+        elif self.subnet is None:
+            words = "its nodes are put into the default VPC, whose subnets are public: subnet is not given"
+            subnets = [Relaxation("public_subnet", words)]
+        return (*subnets, *(() if self.security_configuration else self.security.relaxations))
 
     def cluster_name(self, lease: Lease) -> str:
         """Return the name by which the lease's cluster of this profile is found."""
@@ -187,7 +231,8 @@ class Ec2Profile(Profile):
                 ),
                 "ServiceRole": self.service_role,
                 "JobFlowRole": self.instance_profile,
-                "SecurityConfiguration": self.security_configuration,
+                "SecurityConfiguration": self.security_configuration
+                or (name_of_configuration(made) if (made := self.security_settings) else None),
                 "EbsRootVolumeSize": self.root_volume_size,
                 "Configurations": [_configuration(classification) for classification in self.configurations],
                 "BootstrapActions": [action.request() for action in self.bootstrap_actions],
