@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -17,7 +16,7 @@ from pydantic import Field, model_validator
 from emr_pipelines.targets.ec2_access import LakeFormation, Ldap, Ranger
 from emr_pipelines.targets.ec2_encryption import DiskEncryption, S3Encryption, TrafficEncryption
 from emr_pipelines.targets.kerberos import Kerberos
-from emr_pipelines.targets.profile import Relaxation, Settings, given
+from emr_pipelines.targets.profile import Relaxation, Settings, given, version_of
 from emr_pipelines.targets.secret_references import region_of
 
 
@@ -186,11 +185,6 @@ class Security(Settings):
                 )
             )
         return tuple(found)
-
-
-def version_of(release: str) -> tuple[int, ...]:
-    """Return a release label's numbers: of ``emr-7.9.0`` 7, 9 and 0."""
-    return tuple(int(number) for number in re.findall(r"\d+", release))
 
 
 def _can_do_without_v1(release: str) -> bool:
