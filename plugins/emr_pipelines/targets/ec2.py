@@ -22,9 +22,10 @@ from emr_pipelines.targets.base import Clients, Compute, JobRun, Logs, Owned, Us
 from emr_pipelines.targets.capabilities import Capabilities
 from emr_pipelines.targets.consoles import console_of, spark_ui_of
 from emr_pipelines.targets.ec2_profile import Ec2Profile
+from emr_pipelines.targets.ec2_security_configurations import secured
 from emr_pipelines.targets.job_runs import ENDED_SLACK, settings, spark_options
 from emr_pipelines.targets.once import send_once
-from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG
+from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG, given
 from emr_pipelines.targets.refusals import REFUSALS, did_nothing, job_refused, refused
 from emr_pipelines.targets.s3_logs import log_tails
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
@@ -150,7 +151,8 @@ class Ec2:
         step = step_request(job, code, key.name, self._profile)
 
         def send() -> str:
-            answer = self._clients.once("emr").add_job_flow_steps(JobFlowId=compute.id, Steps=[step])
+            role = given({"ExecutionRoleArn": self._profile.execution_role})
+            answer = self._clients.once("emr").add_job_flow_steps(JobFlowId=compute.id, Steps=[step], **role)
             return str(answer["StepIds"][0])
 
         def find() -> str | None:
@@ -256,7 +258,7 @@ class Ec2:
         return Compute("ec2", self._profile.name, cluster, lease, overrides=self._profile.overrides)
 
     def _create(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
-        request = self._profile.request(lease, engines)
+        request = self._profile.request(lease, engines) | secured(self._profile, self._clients)
         try:
             made = send_once(
                 lambda: str(self._clients.once("emr").run_job_flow(**request)["JobFlowId"]), lambda: self._oldest(lease)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
@@ -15,9 +15,11 @@ from emr_pipelines.targets.applications import check_release_has, checked_applic
 from emr_pipelines.targets.ec2_fleets import InstanceFleet, Nodes
 from emr_pipelines.targets.ec2_instances import Ami, InstanceGroup, check_gp3, configuration
 from emr_pipelines.targets.ec2_scaling import ManagedScaling, Unit
+from emr_pipelines.targets.ec2_security import Security, name_of_configuration
 from emr_pipelines.targets.ec2_steps import DEBUGGING, BootstrapAction, SetupStep
-from emr_pipelines.targets.profile import Classification, SecurityGroup, Subnet, given
+from emr_pipelines.targets.profile import Classification, Like, Relaxation, RoleArn, SecurityGroup, Subnet, given
 from emr_pipelines.targets.releases import Release, number_of
+from emr_pipelines.targets.secret_references import KmsKey
 from emr_pipelines.targets.sections import ClusterSections
 from emr_pipelines.targets.sizing import Nodes as NodesOfType
 
@@ -26,8 +28,7 @@ _WITH_METASTORE = ("Hive", "Hue", "Oozie")
 _ROOT_VOLUME = 15
 """GiB of a root volume whose size is not said (EMR Management Guide, "Customizing the Amazon EBS root device volume")."""
 
-AvailabilityZone = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]
-KmsKeyArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/\S+$")]
+AvailabilityZone = Annotated[str, Like(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "us-east-1a")]
 
 
 class Ec2Profile(ClusterSections):
@@ -65,8 +66,15 @@ class Ec2Profile(ClusterSections):
     service_role: str = "EMR_DefaultRole"
     instance_profile: str = "EMR_EC2_DefaultRole"
     """Whose role the jobs run under."""
+    execution_role: RoleArn | None = None
+    """The role that Spark and Hive jobs run under in place of the instance profile's (a runtime role), from emr-6.7.0 on."""
+    security: Security = Security()
+    """What the security configuration says that is made for such clusters."""
     security_configuration: str | None = None
-    log_encryption_key: KmsKeyArn | None = None
+    """Name of a security configuration that there is, in place of ``security``."""
+    public_subnet: bool = False
+    """Says that the subnets are public, or that the default VPC's may be taken: a relaxation, which a policy may forbid."""
+    log_encryption_key: KmsKey | None = None
     """ARN of the KMS key with which EMR encrypts the logs that it writes to S3."""
     custom_ami: Ami | None = None
     os_release: str | None = None
@@ -244,6 +252,32 @@ class Ec2Profile(ClusterSections):
         """The primary node's type, where Spark drivers run unless ``deploy_mode`` is ``cluster``."""
         return self.primary.instance_types[0] if self.deploy_mode == "client" else None
 
+    @model_validator(mode="after")
+    def _security_fits(self) -> Self:
+        if self.security_configuration is None:
+            self.security.require(self.region, self.release, self.execution_role)
+        elif "security" in self.model_fields_set:
+            raise ValueError(
+                "security_configuration names one that there is, and security describes another: write one of them"
+            )
+        return self
+
+    @property
+    def security_settings(self) -> dict[str, Any]:
+        """The security configuration to make; empty where one is named, or where everything that it would say is relaxed."""
+        return {} if self.security_configuration else self.security.configuration(self.execution_role)
+
+    @property
+    def relaxations(self) -> tuple[Relaxation, ...]:
+        """What its clusters leave open; of a security configuration that is only named, nothing is known here."""
+        subnets = []
+        if self.public_subnet:
+            subnets = [Relaxation("public_subnet", "its nodes may be put into a public subnet: public_subnet is true")]
+        elif self.subnet is None and not self.subnets:
+            words = "its nodes are put into the default VPC, whose subnets are public: subnet is not given"
+            subnets = [Relaxation("public_subnet", words)]
+        return (*subnets, *(() if self.security_configuration else self.security.relaxations))
+
     def cluster_name(self, lease: Lease) -> str:
         """Return the name by which the lease's cluster of this profile is found."""
         return name_of(lease.id, self.name, lease.dag_id)
@@ -267,9 +301,10 @@ class Ec2Profile(ClusterSections):
                 "JobFlowRole": self.instance_profile,
                 "AutoScalingRole": self.scaling_role,
                 "ScaleDownBehavior": self.scale_down_behavior,
-                "SecurityConfiguration": self.security_configuration,
                 "CustomAmiId": self.custom_ami,
                 "RepoUpgradeOnBoot": self.repository_upgrade,
+                "SecurityConfiguration": self.security_configuration
+                or (name_of_configuration(made) if (made := self.security_settings) else None),
                 "EbsRootVolumeSize": self.root_volume_size,
                 "EbsRootVolumeIops": self.root_volume_iops,
                 "EbsRootVolumeThroughput": self.root_volume_throughput,

@@ -139,8 +139,8 @@ def _spark_conf(job: SparkSqlJob | HiveJob) -> dict[str, str]:
 
 
 def spark_sizes(profile: EksProfile) -> dict[str, str]:
-    """Return the pods of a Spark job as its configuration."""
-    sizes = {}
+    """Return the pods of a Spark job, and what is encrypted between and in them, as its configuration."""
+    sizes = profile.encryption.spark()
     for role, pod in (("driver", profile.driver), ("executor", profile.executor)):
         sizes[f"spark.{role}.cores"] = str(pod.cores)
         sizes[f"spark.{role}.memory"] = f"{pod.memory}g"

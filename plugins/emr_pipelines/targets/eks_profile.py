@@ -11,13 +11,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from emr_pipelines.keys import Lease, name_of
-from emr_pipelines.targets.profile import Classification, Like, RoleArn, Settings, given
+from emr_pipelines.targets.managed_encryption import EksEncryption
+from emr_pipelines.targets.profile import Classification, Like, Relaxation, RoleArn, Settings, given
 from emr_pipelines.targets.sections import ContainerSections, merged
 
 _LONGEST_NAME = 32
 """Characters of a profile's name that fit into a virtual cluster's, beside the deployment's."""
 
-_SHARED = frozenset({"eks_cluster", "namespace", "virtual_cluster", "max_concurrent_jobs", "max_queued_jobs"})
+_SHARED = frozenset(
+    {"eks_cluster", "namespace", "virtual_cluster", "security_configuration", "max_concurrent_jobs", "max_queued_jobs"}
+)
 """Settings of the virtual cluster, which all runs share: they cannot be overridden for one of them."""
 
 _FIELDS = frozenset({"entry_point", "arguments", "spark_parameters"})
@@ -106,6 +109,8 @@ class EksProfile(ContainerSections):
     """Kubernetes namespace that EMR on EKS was let into."""
     virtual_cluster: Identifier | None = None
     """Id of a virtual cluster to use as it is; then none is made."""
+    security_configuration: Identifier | None = None
+    """Id of a security configuration of EMR on EKS, for a virtual cluster that is made: Lake Formation and its certificates."""
     release: Release = "emr-7.9.0-latest"
     """Release label of EMR on EKS: ``-latest``, or a day."""
     execution_role: RoleArn
@@ -132,6 +137,26 @@ class EksProfile(ContainerSections):
     """Job runs at a time on a virtual cluster that is made; further ones wait in its queue."""
     max_queued_jobs: int | None = Field(default=None, ge=1, le=1000)
     """Job runs that may wait in that queue."""
+    encryption: EksEncryption = EksEncryption()
+    """What is encrypted, and with which keys."""
+
+    @property
+    def relaxations(self) -> tuple[Relaxation, ...]:
+        """What its job runs leave open."""
+        return self.encryption.relaxations
+
+    @model_validator(mode="after")
+    def _encryption_fits(self) -> Self:
+        self.encryption.require(self.region)
+        if self.security_configuration and self.virtual_cluster:
+            raise ValueError(
+                "security_configuration is for a virtual cluster that is made: leave it or virtual_cluster out"
+            )
+        if self.job_template and (self.encryption.logs or self.encryption.spark()):
+            raise ValueError(
+                "encryption would have no effect, as the job template says it: write it there, and leave it out here"
+            )
+        return self
 
     @model_validator(mode="after")
     def _is_shared(self) -> Self:
@@ -183,6 +208,7 @@ class EksProfile(ContainerSections):
                     "id": self.eks_cluster,
                     "info": {"eksInfo": {"namespace": self.namespace}},
                 },
+                "securityConfigurationId": self.security_configuration,
                 "schedulerConfiguration": scheduler or None,
                 "tags": self.shared_tags(lease),
             }
@@ -200,7 +226,7 @@ class EksProfile(ContainerSections):
         return given(
             {
                 "persistentAppUI": "ENABLED" if self.persistent_ui else "DISABLED",
-                "s3MonitoringConfiguration": {"logUri": self.log_uri},
+                "s3MonitoringConfiguration": given({"logUri": self.log_uri, "encryptionKeyArn": self.encryption.logs}),
                 "cloudWatchMonitoringConfiguration": cloudwatch,
                 "containerLogRotationConfiguration": rotation,
             }

@@ -83,7 +83,7 @@ SecurityGroup = Annotated[str, Like(r"sg-[0-9a-f]+", "sg-0123456789abcdef0")]
 class Settings(BaseModel):
     """Settings: frozen, and a name that is not among them is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
 
 
 class Classification(Settings):
@@ -177,3 +177,8 @@ class Profile(Settings):
 def given(request: dict[str, Any]) -> dict[str, Any]:
     """Leave out of a request what was not given."""
     return {name: value for name, value in request.items() if value is not None}
+
+
+def version_of(release: str) -> tuple[int, ...]:
+    """Return a release label's numbers: of ``emr-7.9.0`` 7, 9 and 0."""
+    return tuple(int(number) for number in re.findall(r"\d+", release))

@@ -160,8 +160,8 @@ def _spark_submit(entry_point: str, arguments: tuple[str, ...], words: list[str]
 
 
 def spark_sizes(profile: ServerlessProfile) -> dict[str, str]:
-    """Return the workers of a Spark job as its configuration."""
-    sizes = {}
+    """Return the workers of a Spark job, and whether they talk in secret, as its configuration."""
+    sizes = profile.encryption.spark()
     for role, worker in ((role.lower(), worker) for role, worker in profile.spark_workers.items()):
         sizes[f"spark.{role}.cores"] = str(worker.cpu)
         sizes[f"spark.{role}.memory"] = f"{worker.heap}g"

@@ -16,15 +16,18 @@ from pydantic import Field, model_validator
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.hive_settings import ServerlessHive
+from emr_pipelines.targets.managed_encryption import IdentityCenter, ServerlessEncryption
 from emr_pipelines.targets.profile import (
     Classification,
     Like,
     Owner,
+    Relaxation,
     RoleArn,
     SecurityGroup,
     Settings,
     Subnet,
     given,
+    version_of,
 )
 from emr_pipelines.targets.sections import ContainerSections, merged
 from emr_pipelines.targets.spark_settings import SparkDriver
@@ -53,10 +56,17 @@ _COMPARED = (
     "schedulerConfiguration",
     "networkConfiguration",
     "jobLevelCostAllocationConfiguration",
+    "diskEncryptionConfiguration",
+    "identityCenterConfiguration",
 )
 """What of a kept application may be another than its profile says; where logs go, each job run says again."""
 
-_NEVER_UNASKED = ("initialCapacity", "networkConfiguration")
+_NEVER_UNASKED = (
+    "initialCapacity",
+    "networkConfiguration",
+    "diskEncryptionConfiguration",
+    "identityCenterConfiguration",
+)
 """What an application has only if it was asked for; of all else, AWS decides what a request leaves out."""
 
 _PER_JOB = frozenset({"maximum_workers", "attempts", "execution_timeout_minutes", "mode"})
@@ -212,6 +222,19 @@ class ServerlessProfile(ContainerSections):
     """Minutes after which EMR cancels a job; without it 720, and 0 is never."""
     cost_allocation: bool = False
     """Whether the bill names each job run's tags (jobLevelCostAllocationConfiguration)."""
+    encryption: ServerlessEncryption = ServerlessEncryption()
+    """What is encrypted, and with which keys."""
+    identity_center: IdentityCenter | None = None
+
+    @model_validator(mode="after")
+    def _encryption_fits(self) -> Self:
+        self.encryption.require(self.region, managed_logs=self.managed_logs, cloudwatch=self.cloudwatch is not None)
+        return self
+
+    @property
+    def relaxations(self) -> tuple[Relaxation, ...]:
+        """What its applications leave open; disks are encrypted with keys of AWS where no other is named."""
+        return self.encryption.relaxations(version_of(self.release))
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> Self:
@@ -285,17 +308,21 @@ class ServerlessProfile(ContainerSections):
                 and {"subnetIds": [*self.network.subnets], "securityGroupIds": [*self.network.security_groups]},
                 "monitoringConfiguration": self.monitoring(),
                 "jobLevelCostAllocationConfiguration": {"enabled": True} if self.cost_allocation else None,
+                "diskEncryptionConfiguration": self.encryption.disks_request(),
+                "identityCenterConfiguration": self.identity_center and self.identity_center.request(),
                 "tags": portable(tags),
             }
         )
 
     def monitoring(self) -> dict[str, Any]:
         """Return the ``MonitoringConfiguration`` of applications and job runs."""
+        keys = self.encryption
         return given(
             {
-                "s3MonitoringConfiguration": {"logUri": self.log_uri},
-                "managedPersistenceMonitoringConfiguration": {"enabled": self.managed_logs},
-                "cloudWatchLoggingConfiguration": self.cloudwatch and self.cloudwatch.request(),
+                "s3MonitoringConfiguration": _keyed({"logUri": self.log_uri}, keys.logs),
+                "managedPersistenceMonitoringConfiguration": _keyed({"enabled": self.managed_logs}, keys.managed_logs),
+                "cloudWatchLoggingConfiguration": self.cloudwatch
+                and _keyed(self.cloudwatch.request(), keys.cloudwatch),
             }
         )
 
@@ -316,6 +343,10 @@ class ServerlessProfile(ContainerSections):
         }
         stated = self.maximum_capacity.model_dump(exclude_none=True) if self.maximum_capacity else needed
         return Capacity(**{size: min(needed[size], stated.get(size, needed[size])) for size in needed})
+
+
+def _keyed(request: dict[str, Any], key: str | None) -> dict[str, Any]:
+    return request | given({"encryptionKeyArn": key})
 
 
 def portable(tags: dict[str, str]) -> dict[str, str]:
