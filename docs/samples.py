@@ -10,7 +10,7 @@ from typing import Any
 
 from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Attempt, Key, Lease, Record
-from emr_pipelines.targets import ec2, eks_jobs, serverless_jobs
+from emr_pipelines.targets import ec2, ec2_steps, eks_jobs, serverless_jobs
 from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.eks_profile import EksProfile
 from emr_pipelines.targets.profile import Profile
@@ -70,7 +70,7 @@ class Sample:
 
 
 def _step(job: Job, profile: Any) -> dict[str, Any]:
-    return ec2.step_request(job, uploaded(job), "name", profile)
+    return ec2_steps.step_request(job, uploaded(job), "name", profile)
 
 
 def _eks_run(job: Job, profile: Any) -> dict[str, Any]:
@@ -240,7 +240,7 @@ def _seen(thing: str, state: str, detail: str, translated: Any) -> Seen:
 
 
 def _of_ec2() -> list[Seen]:
-    steps = [_seen("step", name, "", ec2.job_state({"State": name})) for name in ec2._RUN_STATES]  # noqa: SLF001  # the fact
+    steps = [_seen("step", name, "", ec2_steps.job_state({"State": name})) for name in ec2_steps.RUN_STATES]
     clusters = [Seen("cluster", name, "", phase, "") for name, phase in ec2._PHASES.items()]  # noqa: SLF001  # the fact
     ends: list[tuple[str, dict[str, Any]]] = [
         (code, {"StateChangeReason": {"Code": code}})

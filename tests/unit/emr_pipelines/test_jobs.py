@@ -10,7 +10,7 @@ from emr_pipelines import CommandJob, HiveJob, SparkJob, SparkSqlJob
 from emr_pipelines.environments import read_environment
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.jobs import job_from
-from emr_pipelines.targets.ec2 import step_request
+from emr_pipelines.targets.ec2_steps import step_request
 
 PROFILE = read_environment(Path(__file__).parents[3] / "include/compute/local.yaml").profile("ec2")
 CODE = {"a.py": "s3://b/a.py", "l.zip": "s3://b/l.zip", "q.hql": "s3://b/q.hql", "m.jar": "s3://b/m.jar"}
