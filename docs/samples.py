@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
+from emr_pipelines.cluster_jobs import (
+    CommandJob,
+    FlinkJob,
+    HBaseJob,
+    MapReduceJob,
+    S3DistCpJob,
+    StreamingJob,
+    TrinoJob,
+)
+from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Attempt, Key, Lease, Record
 from emr_pipelines.targets import ec2, ec2_steps, eks_jobs, serverless_jobs
 from emr_pipelines.targets.ec2_profile import Ec2Profile
@@ -28,6 +37,27 @@ JOBS: Sequence[Job] = (
     SparkSqlJob(script="sql/report.sql", variables={"dt": "2013-01-15"}),
     HiveJob(script="hive/report.hql", variables={"dt": "2013-01-15"}, conf={"hive.exec.parallel": "true"}),
     HiveJob(script="hive/report.hql", variables={"dt": "2013-01-15"}, spark_sql=True),
+    MapReduceJob(jar="jars/count.jar", main_class="com.example.Count", args=("s3://data/in/", "s3://data/out/")),
+    StreamingJob(
+        mapper="python3 count.py map",
+        reducer="python3 count.py reduce",
+        inputs=("s3://data/in/",),
+        output="s3://data/out/",
+        files=("jobs/count.py",),
+        reduce_tasks=2,
+    ),
+    S3DistCpJob(
+        source="s3://data/small/",
+        destination="s3://data/large/",
+        source_pattern=r".*\.log",
+        group_by=r".*/(\d{4}-\d{2})/.*\.(log)",
+        target_size=128,
+        output_codec="gzip",
+    ),
+    FlinkJob(jar="jars/stream.jar", main_class="com.example.Stream", args=("--from", "trades"), parallelism=4),
+    TrinoJob(script="sql/report.sql", schema_name="sales", variables={"dt": "2013-01-15"}),
+    HBaseJob(script="hbase/tables.rb", variables={"table": "flights"}),
+    HBaseJob(main_class="org.apache.hadoop.hbase.mapreduce.RowCounter", args=("flights",)),
     CommandJob(command=("bash", "-c", "hadoop fs -ls /")),
 )
 

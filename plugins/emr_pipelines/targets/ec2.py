@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -65,7 +65,7 @@ class Ec2:
 
     capabilities = Capabilities(
         title="EMR on EC2",
-        engines=frozenset({"spark", "hive", "command"}),
+        engines=frozenset(get_args(Engine)),
         owners=frozenset({"run"}),
         bills_while_idle=True,
         reports_its_bill=False,

@@ -13,7 +13,16 @@ from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.profile import Address, Classification, Profile, SecurityGroup, Settings, Subnet, given
 
-_APPLICATION_OF_ENGINE: dict[Engine, str] = {"spark": "Spark", "hive": "Hive"}
+_APPLICATION_OF_ENGINE: dict[Engine, str] = {
+    "spark": "Spark",
+    "hive": "Hive",
+    "hadoop": "Hadoop",
+    "flink": "Flink",
+    "trino": "Trino",
+    "hbase": "HBase",
+}
+_PRESTO = frozenset({"Presto", "PrestoSQL"})
+"""Applications that run what is written for Trino; EMR installs only one of the three on a cluster."""
 
 InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")]
 
@@ -162,9 +171,16 @@ class Ec2Profile(Profile):
         """Return the name by which the lease's cluster of this profile is found."""
         return name_of(lease.id, self.name, lease.dag_id)
 
+    @property
+    def trino_command(self) -> str:
+        """The command line that runs SQL: Trino's, or Presto's where the profile installs Presto."""
+        return "presto-cli" if _PRESTO.intersection(self.applications) else "trino-cli"
+
     def request(self, lease: Lease, engines: frozenset[Engine]) -> dict[str, Any]:
         """Return the RunJobFlow request that creates this cluster for a lease."""
         needed = {_APPLICATION_OF_ENGINE[engine] for engine in engines if engine in _APPLICATION_OF_ENGINE}
+        if _PRESTO.intersection(self.applications):
+            needed.discard("Trino")
         core, task, scaling = self._sized()
         groups = {"MASTER": self.primary, "CORE": core, "TASK": task}
         return given(
