@@ -36,8 +36,9 @@ from emr_pipelines import (
     errors,
     operators,
 )
+from emr_pipelines.cluster_jobs import CommandJob, FlinkJob, MapReduceJob
 from emr_pipelines.errors import ConfigurationError
-from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
+from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Standing, decide
 from emr_pipelines.policy import Policy
 from emr_pipelines.quality.rule_types import NOT_RUN, RULE_TYPES, usage
@@ -85,6 +86,8 @@ def targets() -> str:
         "`SparkSqlJob`": SparkSqlJob(script="s"),
         "`HiveJob`": HiveJob(script="s"),
         "`HiveJob(spark_sql=True)`": HiveJob(script="s", spark_sql=True),
+        "`MapReduceJob`, `StreamingJob`, `S3DistCpJob`": MapReduceJob(jar="j"),
+        "`FlinkJob`, `TrinoJob`, `HBaseJob`": FlinkJob(jar="j"),
         "`CommandJob`": CommandJob(command=("c",)),
     }
     can = {name: capabilities_of(name) for name in names}
@@ -138,7 +141,7 @@ def states() -> str:
 def jobs() -> str:
     """Describe each job, and the request that an example becomes on each target."""
     parts = []
-    for model in (SparkJob, SparkSqlJob, HiveJob, CommandJob):
+    for model in dict.fromkeys(type(job) for job in JOBS):
         examples = [_example(job) for job in JOBS if type(job) is model]
         parts += [f"## {model.__name__}", prose(model.__doc__), fields(model, skip={"kind"}), *examples]
     return "\n\n".join(parts)

@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
+from emr_pipelines.cluster_jobs import (
+    CommandJob,
+    FlinkJob,
+    HBaseJob,
+    MapReduceJob,
+    S3DistCpJob,
+    StreamingJob,
+    TrinoJob,
+)
+from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Attempt, Key, Lease, Record
-from emr_pipelines.targets import ec2, eks_jobs, serverless_jobs
+from emr_pipelines.targets import ec2, ec2_steps, eks_jobs, serverless_jobs
 from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.eks_profile import EksProfile
 from emr_pipelines.targets.profile import Profile
@@ -28,6 +37,27 @@ JOBS: Sequence[Job] = (
     SparkSqlJob(script="sql/report.sql", variables={"dt": "2013-01-15"}),
     HiveJob(script="hive/report.hql", variables={"dt": "2013-01-15"}, conf={"hive.exec.parallel": "true"}),
     HiveJob(script="hive/report.hql", variables={"dt": "2013-01-15"}, spark_sql=True),
+    MapReduceJob(jar="jars/count.jar", main_class="com.example.Count", args=("s3://data/in/", "s3://data/out/")),
+    StreamingJob(
+        mapper="python3 count.py map",
+        reducer="python3 count.py reduce",
+        inputs=("s3://data/in/",),
+        output="s3://data/out/",
+        files=("jobs/count.py",),
+        reduce_tasks=2,
+    ),
+    S3DistCpJob(
+        source="s3://data/small/",
+        destination="s3://data/large/",
+        source_pattern=r".*\.log",
+        group_by=r".*/(\d{4}-\d{2})/.*\.(log)",
+        target_size=128,
+        output_codec="gzip",
+    ),
+    FlinkJob(jar="jars/stream.jar", main_class="com.example.Stream", args=("--from", "trades"), parallelism=4),
+    TrinoJob(script="sql/report.sql", schema_name="sales", variables={"dt": "2013-01-15"}),
+    HBaseJob(script="hbase/tables.rb", variables={"table": "flights"}),
+    HBaseJob(main_class="org.apache.hadoop.hbase.mapreduce.RowCounter", args=("flights",)),
     CommandJob(command=("bash", "-c", "hadoop fs -ls /")),
 )
 
@@ -70,7 +100,7 @@ class Sample:
 
 
 def _step(job: Job, profile: Any) -> dict[str, Any]:
-    return ec2.step_request(job, uploaded(job), "name", profile)
+    return ec2_steps.step_request(job, uploaded(job), "name", profile)
 
 
 def _eks_run(job: Job, profile: Any) -> dict[str, Any]:
@@ -271,7 +301,7 @@ def _seen(thing: str, state: str, detail: str, translated: Any) -> Seen:
 
 
 def _of_ec2() -> list[Seen]:
-    steps = [_seen("step", name, "", ec2.job_state({"State": name})) for name in ec2._RUN_STATES]  # noqa: SLF001  # the fact
+    steps = [_seen("step", name, "", ec2_steps.job_state({"State": name})) for name in ec2_steps.RUN_STATES]
     clusters = [Seen("cluster", name, "", phase, "") for name, phase in ec2._PHASES.items()]  # noqa: SLF001  # the fact
     ends: list[tuple[str, dict[str, Any]]] = [
         (code, {"StateChangeReason": {"Code": code}})

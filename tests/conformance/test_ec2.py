@@ -9,7 +9,7 @@ from botocore.session import get_session
 
 from emr_pipelines import CommandJob
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError
-from emr_pipelines.targets import ec2, once, target_for
+from emr_pipelines.targets import ec2, ec2_steps, once, target_for
 from emr_pipelines.targets.base import Compute
 from emr_pipelines.targets.states import Phase
 from tests.conformance.cases import ENGINES, RunOwnedCases, another_run, key, settled, until
@@ -30,7 +30,7 @@ def endpoint(tmp_path_factory):
 def test_every_state_that_the_service_knows_has_a_meaning():
     model = get_session().get_service_model("emr")
     assert set(ec2._PHASES) == set(model.shape_for("ClusterState").enum)
-    assert set(ec2._RUN_STATES) == set(model.shape_for("StepState").enum)
+    assert set(ec2_steps.RUN_STATES) == set(model.shape_for("StepState").enum)
     reasons = set(model.shape_for("ClusterStateChangeReasonCode").enum)
     assert reasons - set(ec2._FAULTS) == {"ALL_STEPS_COMPLETED"}  # nobody's fault
 

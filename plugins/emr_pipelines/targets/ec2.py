@@ -11,19 +11,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from emr_pipelines.errors import ComputeError, ComputeReleasedError, JobCapacityError
-from emr_pipelines.jobs import CommandJob, Engine, HiveJob, Job, SparkJob, SparkSqlJob
+from emr_pipelines.jobs import Engine, Job
 from emr_pipelines.keys import Key, Lease, lease_in, prefix_of
 from emr_pipelines.targets.base import Clients, Compute, JobRun, Logs, Owned, Usage
 from emr_pipelines.targets.capabilities import Capabilities
 from emr_pipelines.targets.consoles import console_of, spark_ui_of
 from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.ec2_security_configurations import secured
-from emr_pipelines.targets.job_runs import ENDED_SLACK, settings, spark_options
+from emr_pipelines.targets.ec2_steps import ENDED_STEPS, LIVE_STEPS, job_state, step_request
+from emr_pipelines.targets.job_runs import ENDED_SLACK
 from emr_pipelines.targets.once import send_once
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG, given
 from emr_pipelines.targets.refusals import REFUSALS, did_nothing, job_refused, refused
@@ -43,17 +44,6 @@ _PHASES = {
     "TERMINATED": Phase.ENDED,
     "TERMINATED_WITH_ERRORS": Phase.ENDED,
 }
-_RUN_STATES = {
-    "PENDING": RunState.PENDING,
-    "RUNNING": RunState.RUNNING,
-    "CANCEL_PENDING": RunState.CANCELLING,
-    "COMPLETED": RunState.SUCCEEDED,
-    "CANCELLED": RunState.CANCELLED,
-    "FAILED": RunState.FAILED,
-    "INTERRUPTED": RunState.LOST,
-}
-_LIVE_STEPS = [name for name, state in _RUN_STATES.items() if not state.ended]
-_ENDED_STEPS = [name for name, state in _RUN_STATES.items() if state.ended]
 _FAULTS = {
     "INTERNAL_ERROR": Fault.SERVICE,
     "VALIDATION_ERROR": Fault.USER,
@@ -66,9 +56,6 @@ _FAULTS = {
 _MAY_BE_THE_CLUSTERS = (RunState.FAILED, RunState.CANCELLED, RunState.LOST)
 """Ends of a step that the end of its cluster may have brought about."""
 
-_WITHOUT_WORDS = {RunState.CANCELLED: "The step was cancelled", RunState.LOST: "The step was interrupted"}
-"""What to say where EMR only gives the state."""
-
 _CAPACITY_CODE = re.compile(r"CAPACITY|SPOT|INSUFFICIENT|LIMIT_EXCEEDED")
 _STREAMS = ("stdout", "stderr", "controller")
 _MAY_RUN = "A cluster may run and cost: a retry adopts it, release ends it."
@@ -79,7 +66,7 @@ class Ec2:
 
     capabilities = Capabilities(
         title="EMR on EC2",
-        engines=frozenset({"spark", "hive", "command"}),
+        engines=frozenset(get_args(Engine)),
         owners=frozenset({"run"}),
         bills_while_idle=True,
         reports_its_bill=False,
@@ -176,7 +163,7 @@ class Ec2:
 
     def active(self, compute: Compute, lease: Lease) -> list[JobRun]:
         """List the steps named after the lease that have not ended."""
-        return [run for run in self._steps(compute, StepStates=_LIVE_STEPS) if run.name.startswith(prefix_of(lease.id))]
+        return [run for run in self._steps(compute, StepStates=LIVE_STEPS) if run.name.startswith(prefix_of(lease.id))]
 
     def poll(self, compute: Compute, runs: Iterable[str]) -> dict[str, JobState]:
         """List the steps by id, ten to a call; the listing may lag, so each that it does not show is asked for by itself."""
@@ -195,7 +182,7 @@ class Ec2:
         """List what has ended on the cluster, newest first; ListSteps knows no dates."""
         missing = set(runs)
         end: ComputeState | None = None
-        for step in self._listed(compute, StepStates=_ENDED_STEPS):
+        for step in self._listed(compute, StepStates=ENDED_STEPS):
             if not missing or step["Status"]["Timeline"]["CreationDateTime"].timestamp() < since - ENDED_SLACK:
                 return
             if step["Id"] in missing:
@@ -334,44 +321,6 @@ def _state_of(status: Mapping[str, Any]) -> ComputeState:
     reason = status.get("StateChangeReason", {})
     words = f"{status['State']}: {reason.get('Message') or reason.get('Code') or 'no reason given'}"
     return ComputeState(phase, words, _fault_of_end(status) if phase is Phase.ENDED else None)
-
-
-def step_request(job: Job, code: Mapping[str, str], name: str, profile: Ec2Profile) -> dict[str, Any]:
-    """Return the StepConfig that runs a job; ``code`` says where in S3 each of its files lies.
-
-    ``CONTINUE``: a failed step must not end the cluster under the other jobs; release ends it.
-    """
-    return {
-        "Name": name,
-        "ActionOnFailure": "CONTINUE",
-        "HadoopJarStep": {"Jar": "command-runner.jar", "Args": _command(job, code, profile)},
-    }
-
-
-def _command(job: Job, code: Mapping[str, str], profile: Ec2Profile) -> list[str]:
-    match job:
-        case SparkJob():
-            options = ["--deploy-mode", profile.deploy_mode, *spark_options(job, code, {}, profile.table_jars)]
-            return ["spark-submit", *options, code[job.script], *job.args]
-        case SparkSqlJob():
-            words = settings("--conf", job.conf) + settings("--hivevar", job.variables)
-            return ["spark-sql", *words, "-f", code[job.script]]
-        case HiveJob():
-            words = settings("-d", job.variables) + settings("-hiveconf", job.conf)
-            return ["hive-script", "--run-hive-script", "--args", "-f", code[job.script], *words]
-        case CommandJob():
-            return list(job.command)
-
-
-def job_state(status: Mapping[str, Any]) -> JobState:
-    """Translate a StepStatus."""
-    state = _RUN_STATES[status["State"]]
-    details = status.get("FailureDetails", {})
-    words = details.get("Message") or details.get("Reason") or status.get("StateChangeReason", {}).get("Message")
-    fault = {RunState.FAILED: Fault.JOB, RunState.CANCELLED: Fault.USER, RunState.LOST: Fault.SERVICE}.get(state)
-    times = status.get("Timeline", {})
-    began, ended = (times[name].timestamp() if name in times else None for name in ("StartDateTime", "EndDateTime"))
-    return JobState(state, words or _WITHOUT_WORDS.get(state, ""), fault, began, ended)
 
 
 def _blame(state: JobState, end: ComputeState) -> JobState:

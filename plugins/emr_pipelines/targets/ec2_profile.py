@@ -16,14 +16,24 @@ from emr_pipelines.targets.ec2_fleets import InstanceFleet, Nodes
 from emr_pipelines.targets.ec2_instances import Ami, InstanceGroup, check_gp3, configuration
 from emr_pipelines.targets.ec2_scaling import ManagedScaling, Unit
 from emr_pipelines.targets.ec2_security import Security, name_of_configuration
-from emr_pipelines.targets.ec2_steps import DEBUGGING, BootstrapAction, SetupStep
+from emr_pipelines.targets.ec2_setup import DEBUGGING, BootstrapAction, SetupStep
 from emr_pipelines.targets.profile import Classification, Like, Relaxation, RoleArn, SecurityGroup, Subnet, given
 from emr_pipelines.targets.releases import Release, number_of
 from emr_pipelines.targets.secret_references import KmsKey
 from emr_pipelines.targets.sections import ClusterSections
 from emr_pipelines.targets.sizing import Nodes as NodesOfType
 
-_APPLICATION_OF_ENGINE: dict[Engine, str] = {"spark": "Spark", "hive": "Hive"}
+_APPLICATION_OF_ENGINE: dict[Engine, str] = {
+    "spark": "Spark",
+    "hive": "Hive",
+    "hadoop": "Hadoop",
+    "flink": "Flink",
+    "trino": "Trino",
+    "hbase": "HBase",
+}
+_PRESTO = frozenset({"Presto", "PrestoSQL"})
+"""Applications that run what is written for Trino; EMR installs only one of the three on a cluster."""
+
 _WITH_METASTORE = ("Hive", "Hue", "Oozie")
 _ROOT_VOLUME = 15
 """GiB of a root volume whose size is not said (EMR Management Guide, "Customizing the Amazon EBS root device volume")."""
@@ -282,9 +292,16 @@ class Ec2Profile(ClusterSections):
         """Return the name by which the lease's cluster of this profile is found."""
         return name_of(lease.id, self.name, lease.dag_id)
 
+    @property
+    def trino_command(self) -> str:
+        """The command line that runs SQL: Trino's, or Presto's where the profile installs Presto."""
+        return "presto-cli" if _PRESTO.intersection(self.applications) else "trino-cli"
+
     def request(self, lease: Lease, engines: frozenset[Engine]) -> dict[str, Any]:
         """Return the RunJobFlow request that creates this cluster for a lease."""
         needed = {_APPLICATION_OF_ENGINE[engine] for engine in engines if engine in _APPLICATION_OF_ENGINE}
+        if _PRESTO.intersection(self.applications):
+            needed.discard("Trino")
         _, _, scaling = self._sized()
         steps = [*([DEBUGGING] if self.debugging else []), *(step.request() for step in self.setup_steps)]
         return given(
