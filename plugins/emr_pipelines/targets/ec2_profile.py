@@ -1,19 +1,35 @@
-"""The profile of a transient EMR cluster on EC2, and the RunJobFlow request that it means.
+"""The profile of an EMR cluster on EC2, made for each run or named, and the RunJobFlow request that it means.
 
 Settings carry the names and the meaning of the EMR API reference (RunJobFlow), in YAML's spelling.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
-from emr_pipelines.targets.profile import Address, Classification, Profile, SecurityGroup, Settings, Subnet, given
+from emr_pipelines.targets.profile import (
+    Address,
+    Classification,
+    Owner,
+    Profile,
+    SecurityGroup,
+    Settings,
+    Subnet,
+    given,
+)
 
 _APPLICATION_OF_ENGINE: dict[Engine, str] = {"spark": "Spark", "hive": "Hive"}
+
+_PER_JOB = frozenset({"deploy_mode"})
+"""Settings of jobs: all others shape a cluster, and cannot be given, or overridden, where ``cluster`` names one that runs."""
+
+_CLUSTER_ID = re.compile(r"j-[0-9A-Z]{13}")
 
 InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")]
 
@@ -118,13 +134,20 @@ class BootstrapAction(Settings):
 
 
 class Ec2Profile(Profile):
-    """A transient EMR cluster on EC2. Defaults are the safe ones: it ends by itself when idle, and logs are kept."""
+    """An EMR cluster on EC2 for each run, or one that runs already and that all runs share.
+
+    Defaults are the safe ones: a cluster for a run ends by itself when idle, and logs are kept. A cluster that ``cluster`` names keeps
+    its own shape, and its own place for logs; it is never ended here.
+    """
 
     target: Literal["ec2"]
+    cluster: Annotated[str, StringConstraints(pattern=r"^[^<>$|`]{1,256}$")] | None = None
+    """A cluster that runs already, by its id (``j-`` and thirteen letters and digits) or its name: what shapes one is not given then."""
     release: Annotated[str, StringConstraints(pattern=r"^emr-\d+\.\d+\.\d+$")] = "emr-7.9.0"
     applications: tuple[str, ...] = ("Spark", "Hive")
     """What is installed; what the run's jobs need joins it."""
-    primary: InstanceGroup
+    primary: InstanceGroup | None = None
+    """Needed, unless ``cluster`` names one that runs."""
     core: InstanceGroup | None = None
     task: InstanceGroup | None = None
     managed_scaling: ManagedScaling | None = None
@@ -151,12 +174,52 @@ class Ec2Profile(Profile):
     """Instances beside the primary node, at most: instead of ``managed_scaling.maximum``, or of the counts of core and task."""
 
     @model_validator(mode="after")
+    def _is_named_or_shaped(self) -> Self:
+        if self.cluster is None and self.primary is None:
+            raise ValueError(
+                "primary is missing: give the primary node, such as primary: {type: m5.xlarge}, or name a cluster that runs, as cluster"
+            )
+        if self.cluster is None:
+            return self
+        if self.max_concurrent is not None:
+            raise ValueError(
+                "max_concurrent counts compute made for runs, and the cluster that cluster names is shared: leave it out; how many steps "
+                "run at a time is the cluster's own StepConcurrencyLevel"
+            )
+        if shared := sorted(set(self.overrides) - _PER_JOB):
+            raise ValueError(
+                f"{shared[0]} shapes a cluster that all runs share: override {', '.join(sorted(_PER_JOB))}, or take a profile without "
+                "cluster"
+            )
+        of_jobs = _PER_JOB | Profile.model_fields.keys() | {"cluster"}
+        if shaping := [name for name in type(self).model_fields if name in self.model_fields_set - of_jobs]:
+            raise ValueError(
+                f"{shaping[0]} shapes a cluster, and cluster names {self.cluster!r}, which runs already: leave one of them out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _nodes_fit(self) -> Self:
-        if self.primary.count != 1:
+        if self.primary and self.primary.count != 1:
             raise ValueError(f"primary.count is {self.primary.count}: a transient cluster has one primary node")
         if self.task and not self.core:
             raise ValueError("task instances need core instances: EMR keeps HDFS on the core nodes")
         return self
+
+    @property
+    def owner(self) -> Owner:
+        """Whose its clusters are: the profile's, where it names one that runs."""
+        return "profile" if self.cluster else "run"
+
+    @property
+    def cluster_id(self) -> str | None:
+        """The id of the cluster that it names, where it does so by id."""
+        return self.cluster if self.cluster and _CLUSTER_ID.fullmatch(self.cluster) else None
+
+    @property
+    def place(self) -> tuple[str | None, ...]:
+        """Where its clusters are found: everywhere in the region, or the one that it names."""
+        return (*super().place, self.cluster)
 
     def cluster_name(self, lease: Lease) -> str:
         """Return the name by which the lease's cluster of this profile is found."""
@@ -164,7 +227,7 @@ class Ec2Profile(Profile):
 
     def request(self, lease: Lease, engines: frozenset[Engine]) -> dict[str, Any]:
         """Return the RunJobFlow request that creates this cluster for a lease."""
-        needed = {_APPLICATION_OF_ENGINE[engine] for engine in engines if engine in _APPLICATION_OF_ENGINE}
+        applications = dict.fromkeys((*self.applications, *applications_of(engines)))
         core, task, scaling = self._sized()
         groups = {"MASTER": self.primary, "CORE": core, "TASK": task}
         return given(
@@ -172,7 +235,7 @@ class Ec2Profile(Profile):
                 "Name": self.cluster_name(lease),
                 "LogUri": self.log_uri,
                 "ReleaseLabel": self.release,
-                "Applications": [{"Name": name} for name in dict.fromkeys((*self.applications, *sorted(needed)))],
+                "Applications": [{"Name": name} for name in applications],
                 "Instances": given(
                     {
                         "InstanceGroups": [group.request(role) for role, group in groups.items() if group],
@@ -207,6 +270,11 @@ class Ec2Profile(Profile):
         left = self.maximum_workers - (core.count if core else 0)
         task = self.task.at_most(left) if self.task and left else None
         return core, task, self.managed_scaling and self.managed_scaling.up_to(self.maximum_workers)
+
+
+def applications_of(engines: Iterable[Engine]) -> list[str]:
+    """List the applications that a cluster needs for jobs of these engines."""
+    return sorted({_APPLICATION_OF_ENGINE[engine] for engine in engines if engine in _APPLICATION_OF_ENGINE})
 
 
 def _configuration(classification: Classification) -> dict[str, Any]:
