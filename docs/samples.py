@@ -19,7 +19,7 @@ from emr_pipelines.cluster_jobs import (
 )
 from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Attempt, Key, Lease, Record
-from emr_pipelines.targets import ec2, ec2_steps, eks_jobs, serverless_jobs
+from emr_pipelines.targets import ec2_clusters, ec2_steps, eks_jobs, serverless_jobs
 from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.eks_profile import EksProfile
 from emr_pipelines.targets.profile import Profile
@@ -302,17 +302,16 @@ def _seen(thing: str, state: str, detail: str, translated: Any) -> Seen:
 
 def _of_ec2() -> list[Seen]:
     steps = [_seen("step", name, "", ec2_steps.job_state({"State": name})) for name in ec2_steps.RUN_STATES]
-    clusters = [Seen("cluster", name, "", phase, "") for name, phase in ec2._PHASES.items()]  # noqa: SLF001  # the fact
+    clusters = [Seen("cluster", name, "", phase, "") for name, phase in ec2_clusters.PHASES.items()]
     ends: list[tuple[str, dict[str, Any]]] = [
-        (code, {"StateChangeReason": {"Code": code}})
-        for code in ec2._FAULTS  # noqa: SLF001  # the fact
+        (code, {"StateChangeReason": {"Code": code}}) for code in ec2_clusters.FAULTS
     ]
     short = "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ"
     ends.append((short, {"ErrorDetails": [{"ErrorCode": short}]}))
     return [
         *steps,
         *clusters,
-        *(Seen("cluster's end", told, "", "ended", ec2._fault_of_end(status) or "") for told, status in ends),  # noqa: SLF001  # the fact
+        *(Seen("cluster's end", told, "", "ended", ec2_clusters.fault_of_end(status) or "") for told, status in ends),
     ]
 
 

@@ -9,7 +9,7 @@ from botocore.session import get_session
 
 from emr_pipelines import CommandJob
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError
-from emr_pipelines.targets import ec2, ec2_steps, once, target_for
+from emr_pipelines.targets import ec2_clusters, ec2_steps, once, target_for
 from emr_pipelines.targets.base import Compute
 from emr_pipelines.targets.states import Phase
 from tests.conformance.cases import ENGINES, RunOwnedCases, another_run, key, settled, until
@@ -29,28 +29,17 @@ def endpoint(tmp_path_factory):
 
 def test_every_state_that_the_service_knows_has_a_meaning():
     model = get_session().get_service_model("emr")
-    assert set(ec2._PHASES) == set(model.shape_for("ClusterState").enum)
+    assert set(ec2_clusters.PHASES) == set(model.shape_for("ClusterState").enum)
     assert set(ec2_steps.RUN_STATES) == set(model.shape_for("StepState").enum)
     reasons = set(model.shape_for("ClusterStateChangeReasonCode").enum)
-    assert reasons - set(ec2._FAULTS) == {"ALL_STEPS_COMPLETED"}  # nobody's fault
+    assert reasons - set(ec2_clusters.FAULTS) == {"ALL_STEPS_COMPLETED"}  # nobody's fault
 
 
-class TestEc2(RunOwnedCases):
+class Commands:
+    """What both owners of clusters have in common."""
+
     many = 60
     pages_of_many = 2  # a page of ListSteps holds 50
-
-    @pytest.fixture
-    def service(self, endpoint):
-        yield endpoint
-        endpoint.forget_faults()
-
-    @pytest.fixture
-    def target(self, endpoint):
-        return target_for(PROFILE, endpoint.clients)
-
-    @pytest.fixture
-    def another(self, endpoint):
-        return target_for(PROFILE.model_copy(update={"name": "another"}), endpoint.clients)
 
     @pytest.fixture
     def quick(self):
@@ -65,12 +54,27 @@ class TestEc2(RunOwnedCases):
         return CommandJob(command=("bash", "-c", "sleep 600"))
 
     @pytest.fixture
-    def unknown(self):
-        return Compute("ec2", "ec2", "j-AAAAAAAAAAAAA", "0" * 16)
-
-    @pytest.fixture
     def unknown_run(self):
         return "s-AAAAAAAAAAAAA"
+
+
+class TestEc2(Commands, RunOwnedCases):
+    @pytest.fixture
+    def service(self, endpoint):
+        yield endpoint
+        endpoint.forget_faults()
+
+    @pytest.fixture
+    def target(self, endpoint):
+        return target_for(PROFILE, endpoint.clients)
+
+    @pytest.fixture
+    def another(self, endpoint):
+        return target_for(PROFILE.model_copy(update={"name": "another"}), endpoint.clients)
+
+    @pytest.fixture
+    def unknown(self):
+        return Compute("ec2", "ec2", "j-AAAAAAAAAAAAA", "0" * 16)
 
     def test_a_cluster_that_a_person_protected_is_ended_all_the_same(self, target, lease, endpoint):
         compute = target.acquire(lease, frozenset())

@@ -1,10 +1,12 @@
-"""The profile of a transient EMR cluster on EC2, and the RunJobFlow request that it means.
+"""The profile of an EMR cluster on EC2, made for each run or named, and the RunJobFlow request that it means.
 
 Settings carry the names and the meaning of the EMR API reference (RunJobFlow), in YAML's spelling.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -17,7 +19,17 @@ from emr_pipelines.targets.ec2_instances import Ami, InstanceGroup, check_gp3, c
 from emr_pipelines.targets.ec2_scaling import ManagedScaling, Unit
 from emr_pipelines.targets.ec2_security import Security, name_of_configuration
 from emr_pipelines.targets.ec2_setup import DEBUGGING, BootstrapAction, SetupStep
-from emr_pipelines.targets.profile import Classification, Like, Relaxation, RoleArn, SecurityGroup, Subnet, given
+from emr_pipelines.targets.profile import (
+    Classification,
+    Like,
+    Owner,
+    Profile,
+    Relaxation,
+    RoleArn,
+    SecurityGroup,
+    Subnet,
+    given,
+)
 from emr_pipelines.targets.releases import Release, number_of
 from emr_pipelines.targets.secret_references import KmsKey
 from emr_pipelines.targets.sections import ClusterSections
@@ -38,17 +50,29 @@ _WITH_METASTORE = ("Hive", "Hue", "Oozie")
 _ROOT_VOLUME = 15
 """GiB of a root volume whose size is not said (EMR Management Guide, "Customizing the Amazon EBS root device volume")."""
 
+_PER_JOB = frozenset({"deploy_mode", "execution_role"})
+"""Settings of jobs: all others shape a cluster, and cannot be given, or overridden, where ``cluster`` names one that runs."""
+
+_CLUSTER_ID = re.compile(r"j-[0-9A-Z]{13}")
+
 AvailabilityZone = Annotated[str, Like(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "us-east-1a")]
 
 
 class Ec2Profile(ClusterSections):
-    """A transient EMR cluster on EC2. Defaults are the safe ones: it ends by itself when idle, and logs are kept."""
+    """An EMR cluster on EC2 for each run, or one that runs already and that all runs share.
+
+    Defaults are the safe ones: a cluster for a run ends by itself when idle, and logs are kept. A cluster that ``cluster`` names keeps
+    its own shape, and its own place for logs; it is never ended here.
+    """
 
     target: Literal["ec2"]
+    cluster: Annotated[str, Like(r"[^<>$|`]{1,256}", "analytics")] | None = None
+    """A cluster that runs already, by its id (``j-`` and thirteen letters and digits) or its name: what shapes one is not given then."""
     release: Release = "emr-7.9.0"
     applications: Annotated[tuple[str, ...], AfterValidator(checked_applications)] = ("Spark", "Hive")
     """What is installed; what the run's jobs need joins it."""
-    primary: Nodes
+    primary: Nodes | None = None
+    """Needed, unless ``cluster`` names one that runs."""
     core: Nodes | None = None
     task: Nodes | None = None
     managed_scaling: ManagedScaling | None = None
@@ -113,6 +137,31 @@ class Ec2Profile(ClusterSections):
     """Instances beside the primary node, at most: instead of what scaling, or the counts and capacities of core and task, allow."""
 
     @model_validator(mode="after")
+    def _is_named_or_shaped(self) -> Self:
+        if self.cluster is None and self.primary is None:
+            raise ValueError(
+                "primary is missing: give the primary node, such as primary: {type: m5.xlarge}, or name a cluster that runs, as cluster"
+            )
+        if self.cluster is None:
+            return self
+        if self.max_concurrent is not None:
+            raise ValueError(
+                "max_concurrent counts compute made for runs, and the cluster that cluster names is shared: leave it out; how many steps "
+                "run at a time is the cluster's own StepConcurrencyLevel"
+            )
+        if shared := sorted(set(self.overrides) - _PER_JOB):
+            raise ValueError(
+                f"{shared[0]} shapes a cluster that all runs share: override {', '.join(sorted(_PER_JOB))}, or take a profile without "
+                "cluster"
+            )
+        of_jobs = _PER_JOB | Profile.model_fields.keys() | {"cluster"}
+        if shaping := [name for name in type(self).model_fields if name in self.model_fields_set - of_jobs]:
+            raise ValueError(
+                f"{shaping[0]} shapes a cluster, and cluster names {self.cluster!r}, which runs already: leave one of them out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _nodes_fit(self) -> Self:
         if self.task and not self.core:
             raise ValueError("task instances need core instances: EMR keeps HDFS on the core nodes")
@@ -127,7 +176,7 @@ class Ec2Profile(ClusterSections):
                 raise ValueError(
                     f"primary.spot_percent is {self.primary.spot_percent}: a primary fleet is all Spot (100) or none (0)"
                 )
-        if self._primaries not in (1, 3):
+        if self.primary and self._primaries not in (1, 3):
             raise ValueError(
                 f"primary.count is {self._primaries}: a cluster has 1 primary node, or 3 for high availability"
             )
@@ -201,7 +250,7 @@ class Ec2Profile(ClusterSections):
 
     @property
     def most_nodes(self) -> int:
-        """Instances that the cluster may have at a time, the primary ones among them."""
+        """Instances that the cluster may have at a time, the primary ones among them; none of one that is only named."""
         core, task, scaling = self._sized()
         workers = sum(nodes.most for nodes in (core, task) if nodes)
         if scaling:
@@ -232,6 +281,8 @@ class Ec2Profile(ClusterSections):
 
     @property
     def _primaries(self) -> int:
+        if self.primary is None:
+            return 0
         return self.primary.capacity if isinstance(self.primary, InstanceFleet) else self.primary.count
 
     @property
@@ -260,7 +311,7 @@ class Ec2Profile(ClusterSections):
     @property
     def driver_node(self) -> str | None:
         """The primary node's type, where Spark drivers run unless ``deploy_mode`` is ``cluster``."""
-        return self.primary.instance_types[0] if self.deploy_mode == "client" else None
+        return self.primary.instance_types[0] if self.primary and self.deploy_mode == "client" else None
 
     @model_validator(mode="after")
     def _security_fits(self) -> Self:
@@ -279,7 +330,9 @@ class Ec2Profile(ClusterSections):
 
     @property
     def relaxations(self) -> tuple[Relaxation, ...]:
-        """What its clusters leave open; of a security configuration that is only named, nothing is known here."""
+        """What its clusters leave open; of a cluster, or a security configuration, that is only named, nothing is known here."""
+        if self.cluster:
+            return ()
         subnets = []
         if self.public_subnet:
             subnets = [Relaxation("public_subnet", "its nodes may be put into a public subnet: public_subnet is true")]
@@ -287,6 +340,21 @@ class Ec2Profile(ClusterSections):
             words = "its nodes are put into the default VPC, whose subnets are public: subnet is not given"
             subnets = [Relaxation("public_subnet", words)]
         return (*subnets, *(() if self.security_configuration else self.security.relaxations))
+
+    @property
+    def owner(self) -> Owner:
+        """Whose its clusters are: the profile's, where it names one that runs."""
+        return "profile" if self.cluster else "run"
+
+    @property
+    def cluster_id(self) -> str | None:
+        """The id of the cluster that it names, where it does so by id."""
+        return self.cluster if self.cluster and _CLUSTER_ID.fullmatch(self.cluster) else None
+
+    @property
+    def place(self) -> tuple[str | None, ...]:
+        """Where its clusters are found: everywhere in the region, or the one that it names."""
+        return (*super().place, self.cluster)
 
     def cluster_name(self, lease: Lease) -> str:
         """Return the name by which the lease's cluster of this profile is found."""
@@ -299,9 +367,8 @@ class Ec2Profile(ClusterSections):
 
     def request(self, lease: Lease, engines: frozenset[Engine]) -> dict[str, Any]:
         """Return the RunJobFlow request that creates this cluster for a lease."""
-        needed = {_APPLICATION_OF_ENGINE[engine] for engine in engines if engine in _APPLICATION_OF_ENGINE}
-        if _PRESTO.intersection(self.applications):
-            needed.discard("Trino")
+        presto = _PRESTO.intersection(self.applications)
+        needed = [name for name in applications_of(engines) if not (presto and name == "Trino")]
         _, _, scaling = self._sized()
         steps = [*([DEBUGGING] if self.debugging else []), *(step.request() for step in self.setup_steps)]
         return given(
@@ -311,7 +378,7 @@ class Ec2Profile(ClusterSections):
                 "LogEncryptionKmsKeyId": self.log_encryption_key,
                 "ReleaseLabel": self.release,
                 "OSReleaseLabel": self.os_release,
-                "Applications": [{"Name": name} for name in dict.fromkeys((*self.applications, *sorted(needed)))],
+                "Applications": [{"Name": name} for name in dict.fromkeys((*self.applications, *needed))],
                 "Instances": self._instances(),
                 "Steps": steps or None,
                 "ServiceRole": self.service_role,
@@ -376,3 +443,8 @@ class Ec2Profile(ClusterSections):
         task = self.task.at_most(left) if self.task and left else None
         units = self.maximum_workers * self._units_of_a_worker
         return core, task, self.managed_scaling and self.managed_scaling.up_to(units)
+
+
+def applications_of(engines: Iterable[Engine]) -> list[str]:
+    """List the applications that a cluster needs for jobs of these engines."""
+    return sorted({_APPLICATION_OF_ENGINE[engine] for engine in engines if engine in _APPLICATION_OF_ENGINE})
