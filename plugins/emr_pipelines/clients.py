@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from emr_pipelines.environments import Environment
+from emr_pipelines.reach import Reach
 from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Clients, Target
 from emr_pipelines.targets.profile import Profile
@@ -19,9 +20,10 @@ def clients_for(connection: str | None, region: str) -> Clients:
 
     Clients are made once per process: boto3's are safe to share between threads, its sessions are not.
     """
-    make = maker_of(connection, region)
+    make, reach = maker_of(connection, region), Reach()
+    repeating = {"mode": "adaptive", "total_max_attempts": 10}
     return Clients(
-        repeating=lru_cache(maxsize=16)(lambda service: make(service, {"mode": "adaptive", "total_max_attempts": 10})),
+        repeating=lru_cache(maxsize=16)(lambda service: reach.keep(make(service, repeating))),
         once=lru_cache(maxsize=16)(lambda service: make(service, {"total_max_attempts": 1})),
     )
 

@@ -21,6 +21,7 @@ FLOORS = [
     {
         "artifacts",
         "clients",
+        "reach",
         "membership",
         "links",
         "endings",
