@@ -39,6 +39,7 @@ from emr_pipelines import (
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Standing, decide
+from emr_pipelines.policy import Policy
 from emr_pipelines.quality.rule_types import NOT_RUN, RULE_TYPES, usage
 from emr_pipelines.quality.ruleset import Kind
 from emr_pipelines.targets import base, capabilities_of, target_names
@@ -212,7 +213,7 @@ def _type(schema: Mapping[str, Any], target: str = "") -> str:  # noqa: PLR0911 
     """Say a JSON schema in words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name.lower()}-of-{target})"
+        return f"[{name}](#{name.lower()}-of-{target})" if target else name
     if "anyOf" in schema:
         return " or ".join(_type(one, target) for one in schema["anyOf"] if one != {"type": "null"})
     if "const" in schema or "enum" in schema:
@@ -221,8 +222,8 @@ def _type(schema: Mapping[str, Any], target: str = "") -> str:  # noqa: PLR0911 
         return f"list of {_type(schema['items'], target)}"
     if schema["type"] == "object":
         return f"mapping to {_type(schema['additionalProperties'], target)}"
-    if "pattern" in schema:
-        return f"text like {code(schema['pattern'])}"
+    if "pattern" in schema or "examples" in schema:
+        return f"text like {code(schema.get('examples', [schema.get('pattern')])[0])}"
     low, high = schema.get("minimum"), schema.get("maximum")
     bounds = f" from {low}" if low is not None else ""
     return (
@@ -368,6 +369,11 @@ def policy() -> str:
     return f"```json\n{written}\n```\n\n{table(['what is no call of the tasks', 'why it is in it'], rows)}"
 
 
+def rules() -> str:
+    """List what a policy file may say."""
+    return fields(Policy)
+
+
 def commands() -> str:
     """List what ``make help`` lists."""
     targets_of_make = re.findall(
@@ -392,6 +398,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "jobs": jobs,
     "operators": task_group_and_operators,
     "policy": policy,
+    "rules": rules,
     "rule types": rule_types,
     "rule types refused": rule_types_refused,
     "serverless settings": partial(settings_of, "serverless"),

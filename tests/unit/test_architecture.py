@@ -16,8 +16,9 @@ FLOORS = [
     {"jobs", "keys", "failures", "hints", "masking"},
     {"targets"},
     {"documents", "quality"},
+    {"policy", "profiles"},
     {"environments"},
-    {"choosing"},
+    {"choosing", "check_profiles"},
     {
         "artifacts",
         "clients",

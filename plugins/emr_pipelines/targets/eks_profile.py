@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from emr_pipelines.keys import Lease, name_of
-from emr_pipelines.targets.profile import Classification, Profile, RoleArn, Settings, given
+from emr_pipelines.targets.profile import Classification, Like, Profile, RoleArn, Settings, given
 
 _LONGEST_NAME = 32
 """Characters of a profile's name that fit into a virtual cluster's, beside the deployment's."""
@@ -21,9 +21,9 @@ _SHARED = frozenset({"eks_cluster", "namespace", "virtual_cluster", "max_concurr
 
 _FIELDS = frozenset({"entry_point", "arguments", "spark_parameters"})
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{1,64}$")]
-Release = Annotated[str, StringConstraints(pattern=r"^emr-(spark-)?\d+\.\d+(\.\d+)?-(latest|\d{8})$")]
-PodTemplate = Annotated[str, StringConstraints(pattern=r"^(s3://[^/]+/.+|/.+)$")]
+Identifier = Annotated[str, Like(r"[0-9a-z]{1,64}", "0123456789abcdefghij")]
+Release = Annotated[str, Like(r"emr-(spark-)?\d+\.\d+(\.\d+)?-(latest|\d{8})", "emr-7.9.0-latest")]
+PodTemplate = Annotated[str, Like(r"(s3://[^/]+/.+|/.+)", "s3://example-bucket/driver.yaml")]
 """An address in S3, or the path of a file in the container image."""
 
 
@@ -44,14 +44,14 @@ class Executors(Pod):
 class CloudWatch(Settings):
     """Where in CloudWatch Logs the logs go, beside S3."""
 
-    log_group: Annotated[str, StringConstraints(pattern=r"^[.\-_/#A-Za-z0-9]{1,512}$")]
+    log_group: Annotated[str, Like(r"[.\-_/#A-Za-z0-9]{1,512}", "/aws/emr-containers")]
     log_stream_prefix: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
 
 
 class LogRotation(Settings):
     """Files into which a container's log is cut, for jobs that run long."""
 
-    size: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?[KMG][Bb]?$")]
+    size: Annotated[str, Like(r"\d+(\.\d+)?[KMG][Bb]?", "10MB")]
     files: int = Field(ge=1, le=50)
 
 
@@ -96,9 +96,9 @@ class EksProfile(Profile):
     """
 
     target: Literal["eks"]
-    eks_cluster: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9\-_]{0,99}$")]
+    eks_cluster: Annotated[str, Like(r"[0-9A-Za-z][A-Za-z0-9\-_]{0,99}", "analytics")]
     """Name of the EKS cluster."""
-    namespace: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+    namespace: Annotated[str, Like(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "emr-jobs")]
     """Kubernetes namespace that EMR on EKS was let into."""
     virtual_cluster: Identifier | None = None
     """Id of a virtual cluster to use as it is; then none is made."""

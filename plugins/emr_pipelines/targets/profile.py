@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from emr_pipelines.keys import Key, Lease
 
@@ -42,10 +51,32 @@ def _role(text: str) -> str:
     return text
 
 
-Address = Annotated[str, StringConstraints(pattern=r"^s3://[^/]+/.*$")]
+@dataclass(frozen=True)
+class Like:
+    """Text of a form, which a mistake tells by an example."""
+
+    pattern: str
+    example: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the form after the type."""
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Show the example."""
+        return {**handler(schema), "examples": [self.example]}
+
+    def _checked(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"{text!r} has not the form that is needed: write it like {self.example}")
+        return text
+
+
+Address = Annotated[str, Like(r"s3://[^/\s]+/\S*", "s3://example-bucket/folder/")]
+Region = Annotated[str, Like(r"[a-z]{2}(-[a-z]+)+-\d", "us-east-1")]
 RoleArn = Annotated[str, AfterValidator(_role)]
-Subnet = Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")]
-SecurityGroup = Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")]
+Subnet = Annotated[str, Like(r"subnet-[0-9a-f]+", "subnet-0123456789abcdef0")]
+SecurityGroup = Annotated[str, Like(r"sg-[0-9a-f]+", "sg-0123456789abcdef0")]
 
 
 class Settings(BaseModel):
@@ -77,7 +108,7 @@ class Profile(Settings):
     target: str
     description: str = ""
     """A few words for the form in which a person chooses."""
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    region: Region
     """The AWS region."""
     connection: str | None = None
     """The Airflow connection to AWS; ``None`` uses boto3's own chain (environment, instance role)."""

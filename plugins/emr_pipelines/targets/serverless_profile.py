@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.profile import (
     Classification,
+    Like,
     Owner,
     Profile,
     RoleArn,
@@ -125,8 +126,8 @@ class Network(Settings):
 class CloudWatch(Settings):
     """Where in CloudWatch Logs the logs go, beside S3."""
 
-    log_group: Annotated[str, StringConstraints(pattern=r"^[.\-_/#A-Za-z0-9]{1,512}$")] = "/aws/emr-serverless"
-    log_stream_prefix: Annotated[str, StringConstraints(pattern=r"^[^:*]{1,512}$")] | None = None
+    log_group: Annotated[str, Like(r"[.\-_/#A-Za-z0-9]{1,512}", "/aws/emr-serverless")] = "/aws/emr-serverless"
+    log_stream_prefix: Annotated[str, Like(r"[^:*]{1,512}", "emr-pipelines")] | None = None
 
     def request(self) -> dict[str, Any]:
         """Return a ``CloudWatchLoggingConfiguration``."""
@@ -143,7 +144,7 @@ class ServerlessProfile(Profile):
     target: Literal["serverless"]
     owner: Owner = "run"
     """``run``: applications of the run's own, deleted at its end; ``profile``: kept for all runs."""
-    release: Annotated[str, StringConstraints(pattern=r"^emr-(spark-)?\d+\.\d+(\.\d+)?$")] = "emr-7.9.0"
+    release: Annotated[str, Like(r"emr-(spark-)?\d+\.\d+(\.\d+)?", "emr-7.9.0")] = "emr-7.9.0"
     """Release label of the applications."""
     execution_role: RoleArn
     """The role that the jobs have."""

@@ -120,6 +120,9 @@ class Board:
         group.unreached_since = None
         pauses = (look_again_in(begun - wait.since, pace, wait.expected) for wait in group.everybody())
         group.due = begun + min(pauses, default=pace.latest) * self._jitter()
+        # Of those that are due at the same moment, the one comes last that had its turn last.
+        if self._groups.get(group.subject.key) is group:
+            self._groups[group.subject.key] = self._groups.pop(group.subject.key)
 
     def failed(self, group: Group, now: float, pace: Pace, *, refused: bool, reached: bool = True) -> list[Wait]:
         """Take a look that failed; return those who are to be told: all, when it was refused too often. None for a throttle.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emr_pipelines.watching.board import TOLERATED, Board, Wait
@@ -88,6 +88,7 @@ def test_who_begins_to_wait_during_a_look_waits_for_the_next():
     assert (some.next().everybody(), some.next().due) == ([late], 12.0)
 
 
+@example([0, 1, 0, 0, 0, 0, 0])  # two are due at the same moment
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=40))
 def test_where_there_are_too_many_groups_each_has_its_turn(turns):
     some = board()
