@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from emr_pipelines.environments import Environment
-from emr_pipelines.reach import Reach
+from emr_pipelines.reach import ATTEMPTS, Reach
 from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Clients, Target
 from emr_pipelines.targets.profile import Profile
@@ -21,7 +21,7 @@ def clients_for(connection: str | None, region: str) -> Clients:
     Clients are made once per process: boto3's are safe to share between threads, its sessions are not.
     """
     make, reach = maker_of(connection, region), Reach()
-    repeating = {"mode": "adaptive", "total_max_attempts": 10}
+    repeating = {"mode": "adaptive", "total_max_attempts": ATTEMPTS}
     return Clients(
         repeating=lru_cache(maxsize=16)(lambda service: reach.keep(make(service, repeating))),
         once=lru_cache(maxsize=16)(lambda service: make(service, {"total_max_attempts": 1})),

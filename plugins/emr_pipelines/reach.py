@@ -1,8 +1,8 @@
 """How long a region is asked that does not answer.
 
-botocore sends a call ten times, and waits 10 seconds for each connection: two minutes for one call, so that a task which asks a region
-four things would need eight to learn that the region is down. Here a call is given up half a minute after its first failure, and for two
-minutes after that, or until the region answers, one failure of any call there is enough. A throttle is an answer.
+A call is sent ten times, and botocore waits 10 seconds for each connection: two minutes for one call, so that a task
+which asks a region four things would need eight to learn that the region is down. Here a call is given up half a minute after its first
+failure, and for two minutes after that, or until the region answers, one failure of any call there is enough. A throttle is an answer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from emr_pipelines.targets.refusals import is_unreachable
+
+ATTEMPTS = 10
+"""As often as a call is sent."""
 
 PATIENCE = 30.0
 """Seconds from a call's first failure after which it is not repeated any more."""
@@ -38,7 +41,13 @@ class Reach:
         return client
 
     def _after_attempt(
-        self, response: Any, operation: Any, caught_exception: Exception | None, request_dict: Any, **_: Any
+        self,
+        response: Any,
+        operation: Any,
+        attempts: int,
+        caught_exception: Exception | None,
+        request_dict: Any,
+        **_: Any,
     ) -> None:
         """Take the outcome of an attempt, before botocore decides whether to repeat it: an error raised here is the call's."""
         error = caught_exception
@@ -50,6 +59,6 @@ class Reach:
         now = self._now()
         since = request_dict["context"].setdefault(_SINCE, now)
         lately = self._given_up is not None and now - self._given_up < REMEMBERED
-        if lately or now - since >= PATIENCE:
+        if lately or now - since >= PATIENCE or attempts >= ATTEMPTS:
             self._given_up = now
             raise error
