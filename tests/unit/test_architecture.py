@@ -18,7 +18,7 @@ FLOORS = [
     {"documents", "quality"},
     {"policy", "profiles"},
     {"environments"},
-    {"choosing", "check_profiles"},
+    {"choosing", "check_profiles", "rehearsing"},
     {
         "artifacts",
         "clients",
