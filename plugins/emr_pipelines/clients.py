@@ -10,6 +10,7 @@ from typing import Any
 
 from emr_pipelines.environments import Environment
 from emr_pipelines.errors import ComputeError
+from emr_pipelines.reach import ATTEMPTS, Reach
 from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Clients, Target
 from emr_pipelines.targets.ec2_security_configurations import secret_value
@@ -23,8 +24,9 @@ def clients_for(connection: str | None, region: str) -> Clients:
 
     Clients are made once per process: boto3's are safe to share between threads, its sessions are not.
     """
-    make = maker_of(connection, region)
-    repeating = lru_cache(maxsize=16)(lambda service: make(service, {"mode": "adaptive", "total_max_attempts": 10}))
+    make, reach = maker_of(connection, region), Reach()
+    retries = {"mode": "adaptive", "total_max_attempts": ATTEMPTS}
+    repeating = lru_cache(maxsize=16)(lambda service: reach.keep(make(service, retries)))
     return Clients(
         repeating=repeating,
         once=lru_cache(maxsize=16)(lambda service: make(service, {"total_max_attempts": 1})),

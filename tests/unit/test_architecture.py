@@ -18,10 +18,11 @@ FLOORS = [
     {"documents", "quality"},
     {"policy", "profiles"},
     {"environments"},
-    {"choosing", "check_profiles"},
+    {"choosing", "check_profiles", "rehearsing"},
     {
         "artifacts",
         "clients",
+        "reach",
         "membership",
         "links",
         "endings",

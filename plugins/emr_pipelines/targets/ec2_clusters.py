@@ -115,11 +115,11 @@ class RunClusters(Clusters):
             if not clusters:
                 made = self._create(lease, engines)
                 clusters = self._living(lease, made.id) or [made]
+            for twin in clusters[1:]:
+                self.release(twin)
         except REFUSALS as error:
             what = f"the clusters of profile {self._profile.name!r} could not be listed"
             raise refused(error, what, _MAY_RUN) from error
-        for twin in clusters[1:]:
-            self.release(twin)
         return clusters[0]
 
     def lookup(self, lease: Lease) -> list[Compute]:
