@@ -183,6 +183,13 @@ class EksProfile(ContainerSections):
         return self
 
     @property
+    def most_nodes(self) -> int:
+        """Pods that a job may have at a time: its driver and executors."""
+        dynamic = self.spark.dynamic_allocation if self.spark else None
+        count = (self.spark.executor.count if self.spark and self.spark.executor else None) or self.executor.count
+        return 1 + (self.maximum_workers or (dynamic.maximum if dynamic else None) or count)
+
+    @property
     def place(self) -> tuple[str | None, ...]:
         """Where its virtual cluster is found: on an EKS cluster, or under the id that the profile names."""
         return (*super().place, self.eks_cluster, self.virtual_cluster)

@@ -276,6 +276,15 @@ class ServerlessProfile(ContainerSections):
         own = [one for one in (self.spark_defaults(), site) if one.properties]
         return tuple(one for one in merged([*own, *self.configurations]) if not one.classification.startswith(other))
 
+    @property
+    def most_nodes(self) -> int | None:
+        """Workers that a job may have at a time, the driver among them; by the application's capacity, where nothing else bounds them."""
+        dynamic = self.spark.dynamic_allocation if self.spark else None
+        if workers := self.maximum_workers or (dynamic.maximum if dynamic else None):
+            return 1 + workers
+        smallest = min(worker.cpu for engine in ENGINES for worker in self._workers(engine).values())
+        return self.maximum_capacity.cpu // smallest if self.maximum_capacity else None
+
     def application_name(self, lease: Lease, engine: Engine) -> str:
         """Return the name by which the application for an engine is found."""
         if self.owner == "profile":
