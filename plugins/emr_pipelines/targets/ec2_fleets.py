@@ -63,8 +63,8 @@ class FleetType(Instances):
 class TypeGrid(Settings):
     """Every size of every family, such as m5, c5 and r5 in xlarge and 2xlarge."""
 
-    families: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")], ...] = Field(min_length=1)
-    sizes: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")], ...] = Field(min_length=1)
+    families: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")], ...]
+    sizes: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")], ...]
     weights: Literal["equal", "vcpu"] = "equal"
     """Units that an instance gives: 1, or its vCPUs by EC2's rule of four for each xlarge."""
 
@@ -93,7 +93,7 @@ def _form_of_types(types: Any) -> str:
 
 
 FleetTypes = Annotated[
-    Annotated[tuple[FleetType, ...], Field(min_length=1), Tag("list")] | Annotated[TypeGrid, Tag("grid")],
+    Annotated[tuple[FleetType, ...], Tag("list")] | Annotated[TypeGrid, Tag("grid")],
     Discriminator(_form_of_types),
     BeforeValidator(_named),
 ]
@@ -173,6 +173,8 @@ class InstanceFleet(Instances):
     @model_validator(mode="after")
     def _types_fit(self) -> Self:
         names = [one.type for one in self.listed]
+        if not names:
+            raise ValueError("types names no instance type: write at least one, such as [m5.xlarge]")
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"{twice} stands twice among the types: leave one out")
         strategies = [self.spot_allocation] * bool(self.spot_units) + [self.on_demand_allocation]

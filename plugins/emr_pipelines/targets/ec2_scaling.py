@@ -137,12 +137,16 @@ class AutomaticScaling(Settings):
 
     minimum: int = Field(ge=0)
     maximum: int = Field(ge=1)
-    rules: tuple[ScalingRule, ...] = Field(min_length=1)
+    rules: tuple[ScalingRule, ...]
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         if self.minimum > self.maximum:
             raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
+        if not self.rules:
+            raise ValueError(
+                "automatic_scaling has no rules: write at least one that adds instances and one that removes them"
+            )
         names = [rule.name for rule in self.rules]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two rules are called {twice!r}: give each a name of its own")
