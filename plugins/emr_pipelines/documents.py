@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from inspect import isclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -71,7 +73,7 @@ class Document:
             name = ".".join(str(part) for part in place)
             message = f"{name}: {finding['msg']}"
             if finding["type"] == "extra_forbidden":
-                message = f"{name}: there is no such setting{suggestion(str(place[-1]), model.model_fields)}"
+                message = f"{name}: there is no such setting{suggestion(str(place[-1]), _names_in(model, place[len(where) : -1]))}"
             raise ConfigurationError(f"{self._place(place)}: {message}") from None
 
     def _place(self, where: tuple[str | int, ...]) -> str:
@@ -90,3 +92,22 @@ def _settings_in(finding: Any, settings: Any) -> list[str | int]:
             settings = settings[part]
             place.append(part)
     return [*place, finding["loc"][-1]] if finding["type"] == "missing" else place
+
+
+def _names_in(annotation: Any, place: Sequence[str | int]) -> set[str]:
+    """Return the settings that there may be at a place below what is annotated so."""
+    models = list(_models_in(annotation))
+    if not place:
+        return {name for model in models for name in model.model_fields}
+    part, *below = place
+    if isinstance(part, int):
+        return _names_in(annotation, below)
+    fields = [model.model_fields[part] for model in models if part in model.model_fields]
+    return {name for field in fields for name in _names_in(field.annotation, below)}
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

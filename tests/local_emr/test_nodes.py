@@ -126,7 +126,6 @@ def test_a_description_tells_what_a_cluster_was_asked_to_be(endpoint):
     spread = [{"InstanceRole": "MASTER", "PlacementStrategy": "SPREAD"}]
     place = {
         "Placement": {"AvailabilityZones": ["us-east-1a", "us-east-1b"]},
-        "TerminationProtected": True,
         "UnhealthyNodeReplacement": True,
         "AdditionalMasterSecurityGroups": ["sg-1"],
         "AdditionalSlaveSecurityGroups": ["sg-2"],
@@ -145,6 +144,17 @@ def test_a_description_tells_what_a_cluster_was_asked_to_be(endpoint):
     assert attributes["AdditionalMasterSecurityGroups"] == ["sg-1"]
     assert attributes["AdditionalSlaveSecurityGroups"] == ["sg-2"]
     assert len(endpoint.emr.list_instances(ClusterId=cluster_id, InstanceFleetType="MASTER")["Instances"]) == 3
+
+
+def test_a_cluster_with_three_primary_nodes_is_protected_and_never_ends_when_idle(endpoint):
+    three = [{**PRIMARY, "InstanceCount": 3}, CORE]
+    cluster_id = ready(endpoint, groups=three, AutoTerminationPolicy={"IdleTimeout": 60})
+    assert cluster_of(endpoint, cluster_id)["TerminationProtected"]
+    assert "AutoTerminationPolicy" not in endpoint.emr.get_auto_termination_policy(ClusterId=cluster_id)
+    assert "termination protected" in refusal(endpoint.emr.terminate_job_flows, JobFlowIds=[cluster_id])[1]
+    endpoint.emr.set_termination_protection(JobFlowIds=[cluster_id], TerminationProtected=False)
+    endpoint.emr.terminate_job_flows(JobFlowIds=[cluster_id])
+    eventually(lambda: state_of(endpoint, cluster_id)[0], "TERMINATED")
 
 
 def test_groups_are_added_and_resized(endpoint):

@@ -121,6 +121,18 @@ def _known_instance_types() -> frozenset[str]:
     return frozenset(load_resource("ec2/resources/instance_types.json"))
 
 
+def primaries_of(groups: list[Nodes], fleets: list[Nodes]) -> int:
+    """Return how many primary nodes there are."""
+    counts = [group["InstanceCount"] for group in groups if group["InstanceRole"] == "MASTER"]
+    targets = [
+        fleet.get(target, 0)
+        for fleet in fleets
+        if fleet["InstanceFleetType"] == "MASTER"
+        for target in MARKETS.values()
+    ]
+    return int(sum(counts + targets))
+
+
 def check_scaling(cluster: ClusterRecord, groups: list[Nodes], managed: Nodes | None) -> None:
     """Refuse groups and a managed scaling policy by which a cluster would scale in both ways, or in one that it cannot."""
     if any("AutoScalingPolicy" in group for group in groups):

@@ -33,6 +33,8 @@ def new_cluster(request: Request, region: str, now: float) -> ClusterRecord:
     instances = request["Instances"]
     idle = request.get("AutoTerminationPolicy", {}).get("IdleTimeout")
     groups, fleets = nodes.groups_and_fleets(instances)
+    # EMR protects a cluster with several primary nodes, whatever it was asked for, and keeps it when idle.
+    several = nodes.primaries_of(groups, fleets) > 1
     cluster = ClusterRecord(
         id=new_id("j"),
         region=region,
@@ -41,12 +43,12 @@ def new_cluster(request: Request, region: str, now: float) -> ClusterRecord:
         fleets=fleets,
         created=now,
         tags=tags_of(request.get("Tags", [])),
-        keep_alive=instances.get("KeepJobFlowAliveWhenNoSteps", False),
-        termination_protected=instances.get("TerminationProtected", False),
+        keep_alive=several or instances.get("KeepJobFlowAliveWhenNoSteps", False),
+        termination_protected=several or instances.get("TerminationProtected", False),
         unhealthy_node_replacement=instances.get("UnhealthyNodeReplacement", False),
         visible_to_all_users=request.get("VisibleToAllUsers", True),
         step_concurrency=checked_concurrency(request.get("StepConcurrencyLevel", 1)),
-        idle_timeout=None if idle is None else checked_idle_timeout(idle),
+        idle_timeout=None if idle is None or several else checked_idle_timeout(idle),
         managed_scaling=request.get("ManagedScalingPolicy"),
     )
     nodes.check_scaling(cluster, cluster.groups, cluster.managed_scaling)

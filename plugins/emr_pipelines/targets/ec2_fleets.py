@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
-from emr_pipelines.targets.ec2_instances import InstanceGroup, Instances, InstanceType, Price, vcpus_of
+from emr_pipelines.targets.ec2_instances import Instances, InstanceType, Price, vcpus_of
 from emr_pipelines.targets.ec2_scaling import Unit
 from emr_pipelines.targets.profile import Settings, given
 
@@ -258,14 +258,3 @@ class InstanceFleet(Instances):
                 "OnDemandSpecification": given(on_demand) or None,
             }
         )
-
-
-def _form_of(nodes: Any) -> str:
-    fleet = "types" in nodes if isinstance(nodes, dict) else isinstance(nodes, InstanceFleet)
-    return "fleet" if fleet else "group"
-
-
-Nodes = Annotated[
-    Annotated[InstanceGroup, Tag("group")] | Annotated[InstanceFleet, Tag("fleet")], Discriminator(_form_of)
-]
-"""An instance group, or an instance fleet: what has ``types``."""
