@@ -212,6 +212,11 @@ class InstanceFleet(Instances):
         return -(-self.spot_units // fewest) - (-(self.capacity - self.spot_units) // fewest)
 
     @property
+    def are_spot(self) -> bool:
+        """Whether some of the instances are Spot."""
+        return self.spot_units > 0
+
+    @property
     def most(self) -> int:
         """Instances at most, unless managed scaling adds some."""
         return self.instances

@@ -77,6 +77,22 @@ class ClusterNodes:
         """Units of managed scaling that an instance of core or task counts for, at least."""
         return min((nodes.units(self._unit) for nodes in self.workers), default=1)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What EMR allows and may end the cluster too early, or never."""
+        said = []
+        if self.primary.are_spot:
+            said.append("primary is Spot: when EC2 takes it back, the cluster and all its jobs end")
+        if self.core and self.core.are_spot:
+            said.append(
+                "core is Spot: when EC2 takes instances back, HDFS may lose blocks and jobs their shuffled data"
+            )
+        if self.primaries > 1:
+            said.append(
+                "EMR protects a cluster with three primary nodes and never ends it when idle: only release and the reaper end it"
+            )
+        return said
+
     def up_to(self, workers: int) -> ClusterNodes:
         """Return these nodes with no more instances beside the primary ones than that; core instances come first."""
         core = self.core and self.core.at_most(workers)
@@ -125,6 +141,11 @@ class ClusterNodes:
             raise ValueError("managed_scaling and automatic_scaling exclude each other: leave one of them out")
         if ruled and not role:
             raise ValueError("automatic_scaling needs scaling_role: name a role such as EMR_AutoScaling_DefaultRole")
+        core = self.core.automatic_scaling if isinstance(self.core, InstanceGroup) else None
+        if core and core.minimum < 1:
+            raise ValueError(
+                "core.automatic_scaling.minimum is 0: EMR keeps HDFS on the core nodes, so write 1 or more"
+            )
         if self.scaling and (self._unit == "fleet_units") != self.are_fleets:
             allowed = "fleet_units" if self.are_fleets else "instances or vcpu"
             raise ValueError(f"managed_scaling.unit is {self._unit}: of these nodes it is {allowed}")

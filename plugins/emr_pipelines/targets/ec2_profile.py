@@ -160,20 +160,16 @@ class Ec2Profile(Profile):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed and keeps the cluster from ending by itself, or its jobs from finding what they need."""
-        said = []
-        if self.nodes.primaries > 1:
-            said.append(
-                "EMR protects a cluster with three primary nodes and never ends it when idle: only release and the reaper end it"
-            )
-            if local := [name for name in _WITH_METASTORE if name in self.applications]:
-                said.append(f"{local[0]} with three primary nodes needs a metastore outside the cluster: configure one")
-        elif self.termination_protection:
+        said = [*super().warnings, *self.nodes.warnings]
+        if self.nodes.primaries > 1 and (local := [name for name in _WITH_METASTORE if name in self.applications]):
+            said.append(f"{local[0]} with three primary nodes needs a metastore outside the cluster: configure one")
+        if self.termination_protection and self.nodes.primaries == 1:
             said.append("EMR may not end a protected cluster when idle: only release and the reaper surely end it")
         if self.setup_steps and self.concurrent_steps > 1:
             said.append(
                 f"concurrent_steps is {self.concurrent_steps}: jobs do not wait for set-up steps; with 1 they do"
             )
-        return (*super().warnings, *said)
+        return tuple(said)
 
     def cluster_name(self, lease: Lease) -> str:
         """Return the name by which the lease's cluster of this profile is found."""

@@ -14,6 +14,7 @@ from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.keys import Key, Lease, lease_in
 from emr_pipelines.targets.applications import KNOWN
 from emr_pipelines.targets.ec2_profile import Ec2Profile
+from emr_pipelines.targets.ec2_scaling import METRIC_UNITS
 
 RUN_JOB_FLOW = get_session().get_service_model("emr").operation_model("RunJobFlow").input_shape
 LEASE = Lease("dev", "flights_daily", "manual__2013-01-15T00:00:00+00:00", "emr")
@@ -436,6 +437,16 @@ def test_a_protected_cluster_is_warned_of():
     assert "only release and the reaper surely end it" in profile(termination_protection=True).warnings[0]
 
 
+@pytest.mark.parametrize("kind", ["group", "fleet"])
+def test_spot_instances_where_their_loss_hurts_are_warned_of(kind):
+    spot = {"group": {"type": "m5.xlarge", "spot": True}, "fleet": {"types": ["m5.xlarge"], "spot_percent": 100}}[kind]
+    primary, core = profile(primary=spot, core=spot, task=spot).warnings
+    assert primary == "primary is Spot: when EC2 takes it back, the cluster and all its jobs end"
+    assert core.startswith("core is Spot: when EC2 takes instances back, HDFS may lose blocks")
+    kept = {"group": GROUPS, "fleet": FLEETS}[kind]
+    assert profile(**kept, task=spot).warnings == ()
+
+
 # Bounds
 
 
@@ -616,6 +627,7 @@ def scaled(**changed) -> dict:
     [
         ({"adjustment": 0}, "adjustment is 0: write how many instances to add, or to remove as a negative number"),
         ({"adjustment": -2, "adjustment_type": "EXACT_CAPACITY"}, "adjustment is -2"),
+        ({"metric_unit": "PERCENTAGE"}, "'PERCENTAGE' is no unit of CloudWatch (did you mean 'PERCENT'?): take one of"),
         ({"period_seconds": 60}, "period_seconds is 60: EMR gives its metrics every 300 seconds, so write 300"),
     ],
 )
@@ -629,6 +641,9 @@ def test_the_rules_and_bounds_of_a_group_hold_together():
     assert "automatic_scaling has no rules" in finding(
         task={**SCALED, "automatic_scaling": {"minimum": 1, "maximum": 2, "rules": []}}
     )
+    none = {**SCALED, "automatic_scaling": {**SCALED["automatic_scaling"], "minimum": 0}}
+    assert "core.automatic_scaling.minimum is 0" in finding(core=none, scaling_role="r")
+    assert profile(task=none, scaling_role="r").most_nodes == 23
     turned = {**SCALED["automatic_scaling"], "minimum": 30}
     assert "minimum 30 is above maximum 20" in finding(task={**SCALED, "automatic_scaling": turned})
 
@@ -644,6 +659,10 @@ def test_a_metric_of_ones_own_has_its_own_period_and_dimensions():
         "COUNT",
         [{"Key": "Queue", "Value": "q"}],
     )
+
+
+def test_the_units_of_metrics_are_those_of_the_service():
+    assert sorted(METRIC_UNITS) == sorted(get_session().get_service_model("emr").shape_for("Unit").enum)
 
 
 @pytest.mark.parametrize("release", ["emr-5.30.0", "emr-5.36.2", "emr-6.1.0", "emr-6.15.0", "emr-7.0.0", "emr-7.14.0"])
