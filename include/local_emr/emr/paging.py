@@ -1,10 +1,10 @@
-"""EMR's pages, and its error for what a request names that is not there."""
+"""EMR's pages."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from local_emr.protocol import ServiceError
+from local_emr.emr.refusals import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -12,11 +12,6 @@ if TYPE_CHECKING:
 PAGE = 50
 
 Item = TypeVar("Item")
-
-
-def invalid(message: str, error_code: str = "InvalidRequest") -> ServiceError:
-    """Return the error of a request that names what is not there."""
-    return ServiceError("InvalidRequestException", message, ErrorCode=error_code)
 
 
 def page_of(

@@ -12,8 +12,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from local_emr.emr.paging import invalid, page_of
-from local_emr.emr.requests import refused
+from local_emr.emr.paging import page_of
+from local_emr.emr.refusals import invalid, refused
 from local_emr.runs import Records
 
 if TYPE_CHECKING:

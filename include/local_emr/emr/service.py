@@ -6,9 +6,10 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from local_emr.emr import lifecycle, requests, views
-from local_emr.emr.paging import invalid, page_of
+from local_emr.emr import lifecycle, nodes, requests, views
+from local_emr.emr.paging import page_of
 from local_emr.emr.records import ENDED, NOT_OPEN, ClusterRecord, StepRecord
+from local_emr.emr.refusals import invalid, refused
 from local_emr.emr.releases import RELEASES
 from local_emr.emr.scheduler import SERVICE, Cluster
 from local_emr.emr.security import SecurityConfigurations, without_passwords
@@ -84,14 +85,14 @@ class ElasticMapReduce:
     def terminate_job_flows(self, request: Answer, caller: Caller) -> Answer:
         """Begin to end clusters: all that are not protected, even if some are."""
         if len(request["JobFlowIds"]) > MOST_CLUSTERS:
-            raise requests.refused(f"At most {MOST_CLUSTERS} clusters can be terminated at a time")
+            raise refused(f"At most {MOST_CLUSTERS} clusters can be terminated at a time")
         clusters = self._job_flows(request, caller)
         protected = [cluster for cluster in clusters if cluster.record.termination_protected]
         for cluster in clusters:
             if cluster not in protected:
                 cluster.terminate("USER_REQUEST", "Terminated by user request")
         if any(cluster.record.state not in NOT_OPEN for cluster in protected):
-            raise requests.refused("Could not shut down one or more job flows since they are termination protected.")
+            raise refused("Could not shut down one or more job flows since they are termination protected.")
         return {}
 
     def modify_cluster(self, request: Answer, caller: Caller) -> Answer:
@@ -220,6 +221,32 @@ class ElasticMapReduce:
             page, marker = page_of(found, found, request.get("Marker"), lambda instance: instance["Id"])
             return {"Instances": page, "Marker": marker}
 
+    def add_instance_groups(self, request: Answer, caller: Caller) -> Answer:
+        """Add instance groups to an open cluster."""
+        with self._open(request["JobFlowId"], caller).changing() as record:
+            added = nodes.add_groups(record, request["InstanceGroups"])
+        return {"JobFlowId": record.id, "InstanceGroupIds": added, "ClusterArn": record.arn}
+
+    def add_instance_fleet(self, request: Answer, caller: Caller) -> Answer:
+        """Add an instance fleet to an open cluster."""
+        with self._open(request["ClusterId"], caller).changing() as record:
+            added = nodes.add_fleet(record, request["InstanceFleet"])
+        return {"ClusterId": record.id, "InstanceFleetId": added, "ClusterArn": record.arn}
+
+    def modify_instance_groups(self, request: Answer, caller: Caller) -> Answer:
+        """Change counts and configurations of instance groups, at once."""
+        for change in request.get("InstanceGroups", []):
+            cluster_id = request.get("ClusterId") or self._cluster_of_group(change["InstanceGroupId"])
+            with self._open(cluster_id, caller).changing() as record:
+                nodes.modify_group(record, change)
+        return {}
+
+    def modify_instance_fleet(self, request: Answer, caller: Caller) -> Answer:
+        """Change the capacities of an instance fleet, at once."""
+        with self._open(request["ClusterId"], caller).changing() as record:
+            nodes.modify_fleet(record, request["InstanceFleet"])
+        return {}
+
     def list_bootstrap_actions(self, request: Answer, caller: Caller) -> Answer:
         """List a cluster's bootstrap actions, which are recorded and not run."""
         with self._cluster(request["ClusterId"], caller).reading() as record:
@@ -237,7 +264,7 @@ class ElasticMapReduce:
         """End the cluster after it has been idle for so long, counted from now."""
         timeout = request.get("AutoTerminationPolicy", {}).get("IdleTimeout")
         if timeout is None:
-            raise requests.refused("AutoTerminationPolicy needs an IdleTimeout")
+            raise refused("AutoTerminationPolicy needs an IdleTimeout")
         requests.checked_idle_timeout(timeout)
         with self._open(request["ClusterId"], caller).changing() as record:
             record.idle_timeout = timeout
@@ -258,7 +285,7 @@ class ElasticMapReduce:
     def put_managed_scaling_policy(self, request: Answer, caller: Caller) -> Answer:
         """Record the managed scaling policy; there is nothing to scale here."""
         with self._open(request["ClusterId"], caller).changing() as record:
-            record.managed_scaling = request["ManagedScalingPolicy"]
+            nodes.manage(record, request["ManagedScalingPolicy"])
         return {}
 
     def get_managed_scaling_policy(self, request: Answer, caller: Caller) -> Answer:
@@ -269,6 +296,24 @@ class ElasticMapReduce:
         """Forget the managed scaling policy."""
         with self._open(request["ClusterId"], caller).changing() as record:
             record.managed_scaling = None
+        return {}
+
+    def put_auto_scaling_policy(self, request: Answer, caller: Caller) -> Answer:
+        """Attach an automatic scaling policy to an instance group; there is nothing to scale here."""
+        with self._open(request["ClusterId"], caller).changing() as record:
+            group = nodes.attach(record, request["InstanceGroupId"], request["AutoScalingPolicy"])
+            policy = views.group_view(record, group)["AutoScalingPolicy"]
+        return {
+            "ClusterId": record.id,
+            "InstanceGroupId": group["Id"],
+            "AutoScalingPolicy": policy,
+            "ClusterArn": record.arn,
+        }
+
+    def remove_auto_scaling_policy(self, request: Answer, caller: Caller) -> Answer:
+        """Take the automatic scaling policy from an instance group."""
+        with self._open(request["ClusterId"], caller).changing() as record:
+            nodes.detach(record, request["InstanceGroupId"])
         return {}
 
     # Releases
@@ -321,6 +366,13 @@ class ElasticMapReduce:
             raise invalid(f"Cluster id '{cluster_id}' is not valid.", "NoSuchCluster")
         return cluster
 
+    def _cluster_of_group(self, group_id: str) -> str:
+        """Return the id of the cluster that an instance group is of, for a request that does not say it."""
+        for cluster in list(self._clusters.values()):
+            if any(group["Id"] == group_id for group in cluster.record.groups):
+                return cluster.record.id
+        raise invalid(f"Instance group id '{group_id}' is not valid.")
+
     def _open(self, cluster_id: str, caller: Caller) -> Cluster:
         cluster = self._cluster(cluster_id, caller)
         _check_open(cluster.record)
@@ -330,7 +382,7 @@ class ElasticMapReduce:
         """Find a cluster for an operation that still calls it a job flow, and answers for it in other words."""
         cluster = self._clusters.get(cluster_id)
         if cluster is None or cluster.record.region != caller.region:
-            raise requests.refused("Specified job flow ID not valid.")
+            raise refused("Specified job flow ID not valid.")
         return cluster
 
     def _job_flows(self, request: Answer, caller: Caller) -> list[Cluster]:
@@ -339,7 +391,7 @@ class ElasticMapReduce:
 
 def _check_open(record: ClusterRecord) -> None:
     if record.state in NOT_OPEN:
-        raise requests.refused("A job flow that is shutting down, terminated, or finished may not be modified.")
+        raise refused("A job flow that is shutting down, terminated, or finished may not be modified.")
 
 
 def _step(cluster: Cluster, step_id: str) -> StepRecord:

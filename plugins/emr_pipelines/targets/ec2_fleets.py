@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
-from emr_pipelines.targets.ec2_instances import InstanceGroup, Instances, InstanceType, Price, vcpus_of
+from emr_pipelines.targets.ec2_instances import Instances, InstanceType, Price, vcpus_of
 from emr_pipelines.targets.ec2_scaling import Unit
 from emr_pipelines.targets.profile import Settings, given
 
@@ -63,8 +63,8 @@ class FleetType(Instances):
 class TypeGrid(Settings):
     """Every size of every family, such as m5, c5 and r5 in xlarge and 2xlarge."""
 
-    families: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")], ...] = Field(min_length=1)
-    sizes: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")], ...] = Field(min_length=1)
+    families: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")], ...]
+    sizes: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")], ...]
     weights: Literal["equal", "vcpu"] = "equal"
     """Units that an instance gives: 1, or its vCPUs by EC2's rule of four for each xlarge."""
 
@@ -93,7 +93,7 @@ def _form_of_types(types: Any) -> str:
 
 
 FleetTypes = Annotated[
-    Annotated[tuple[FleetType, ...], Field(min_length=1), Tag("list")] | Annotated[TypeGrid, Tag("grid")],
+    Annotated[tuple[FleetType, ...], Tag("list")] | Annotated[TypeGrid, Tag("grid")],
     Discriminator(_form_of_types),
     BeforeValidator(_named),
 ]
@@ -173,6 +173,8 @@ class InstanceFleet(Instances):
     @model_validator(mode="after")
     def _types_fit(self) -> Self:
         names = [one.type for one in self.listed]
+        if not names:
+            raise ValueError("types names no instance type: write at least one, such as [m5.xlarge]")
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"{twice} stands twice among the types: leave one out")
         strategies = [self.spot_allocation] * bool(self.spot_units) + [self.on_demand_allocation]
@@ -213,6 +215,11 @@ class InstanceFleet(Instances):
         """Instances at the start, at most: when all are of the type that gives the fewest units."""
         fewest = self.units("fleet_units")
         return -(-self.spot_units // fewest) - (-(self.capacity - self.spot_units) // fewest)
+
+    @property
+    def are_spot(self) -> bool:
+        """Whether some of the instances are Spot."""
+        return self.spot_units > 0
 
     @property
     def most(self) -> int:
@@ -261,14 +268,3 @@ class InstanceFleet(Instances):
                 "OnDemandSpecification": given(on_demand) or None,
             }
         )
-
-
-def _form_of(nodes: Any) -> str:
-    fleet = "types" in nodes if isinstance(nodes, dict) else isinstance(nodes, InstanceFleet)
-    return "fleet" if fleet else "group"
-
-
-Nodes = Annotated[
-    Annotated[InstanceGroup, Tag("group")] | Annotated[InstanceFleet, Tag("fleet")], Discriminator(_form_of)
-]
-"""An instance group, or an instance fleet: what has ``types``."""

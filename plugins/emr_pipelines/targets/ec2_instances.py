@@ -162,6 +162,11 @@ class InstanceGroup(Instances):
         return self.count
 
     @property
+    def are_spot(self) -> bool:
+        """Whether some of the instances are Spot."""
+        return self.spot
+
+    @property
     def most(self) -> int:
         """Instances at most, unless managed scaling adds some."""
         return max(self.count, self.automatic_scaling.maximum if self.automatic_scaling else 0)

@@ -14,9 +14,9 @@ from pydantic import AfterValidator, Field, model_validator
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.applications import check_release_has, checked_applications
-from emr_pipelines.targets.ec2_fleets import InstanceFleet, Nodes
 from emr_pipelines.targets.ec2_instances import Ami, InstanceGroup, check_gp3, configuration
-from emr_pipelines.targets.ec2_scaling import ManagedScaling, Unit
+from emr_pipelines.targets.ec2_nodes import ClusterNodes, Nodes, place_members
+from emr_pipelines.targets.ec2_scaling import ManagedScaling
 from emr_pipelines.targets.ec2_security import Security, name_of_configuration
 from emr_pipelines.targets.ec2_setup import DEBUGGING, BootstrapAction, SetupStep
 from emr_pipelines.targets.profile import (
@@ -163,41 +163,11 @@ class Ec2Profile(ClusterSections):
 
     @model_validator(mode="after")
     def _nodes_fit(self) -> Self:
-        if self.task and not self.core:
-            raise ValueError("task instances need core instances: EMR keeps HDFS on the core nodes")
-        if len({type(nodes) for nodes in (self.primary, *self._workers) if nodes}) > 1:
-            raise ValueError(
-                "primary, core and task are instance groups (type, count) and instance fleets (types, capacity): make them all one kind"
-            )
-        if isinstance(self.primary, InstanceFleet):
-            if self.primary.capacity not in (1, 3) or any(one.weight > 1 for one in self.primary.listed):
-                raise ValueError("a primary fleet has capacity 1, or 3 for high availability, of types with weight 1")
-            if self.primary.spot_percent not in (0, 100):
-                raise ValueError(
-                    f"primary.spot_percent is {self.primary.spot_percent}: a primary fleet is all Spot (100) or none (0)"
-                )
-        if self.primary and self._primaries not in (1, 3):
-            raise ValueError(
-                f"primary.count is {self._primaries}: a cluster has 1 primary node, or 3 for high availability"
-            )
-        if self.placement_group and self._primaries == 1:
-            raise ValueError("placement_group spreads three primary nodes: write primary.count: 3, or leave it out")
-        return self
-
-    @model_validator(mode="after")
-    def _scaling_fits(self) -> Self:
-        ruled = [nodes for nodes in self._workers if isinstance(nodes, InstanceGroup) and nodes.automatic_scaling]
-        if isinstance(self.primary, InstanceGroup) and self.primary.automatic_scaling:
-            raise ValueError("primary nodes are never scaled: leave primary.automatic_scaling out")
-        if ruled and self.managed_scaling:
-            raise ValueError("managed_scaling and automatic_scaling exclude each other: leave one of them out")
-        if ruled and not self.scaling_role:
-            raise ValueError("automatic_scaling needs scaling_role: name a role such as EMR_AutoScaling_DefaultRole")
-        if self.managed_scaling and self.managed_scaling.unit:
-            counts_fleets = self.managed_scaling.unit == "fleet_units"
-            if counts_fleets != isinstance(self.primary, InstanceFleet):
-                allowed = "instances or vcpu" if counts_fleets else "fleet_units"
-                raise ValueError(f"managed_scaling.unit is {self.managed_scaling.unit}: of these nodes it is {allowed}")
+        if nodes := self._asked_nodes():
+            nodes.check()
+            nodes.check_scaling(self.scaling_role)
+            if self.placement_group and nodes.primaries == 1:
+                raise ValueError("placement_group spreads three primary nodes: write primary.count: 3, or leave it out")
         return self
 
     @model_validator(mode="after")
@@ -242,71 +212,51 @@ class Ec2Profile(ClusterSections):
         return self
 
     @property
+    def nodes(self) -> ClusterNodes | None:
+        """The nodes, of which ``maximum_workers`` bounds those beside the primary ones; none of a cluster that is only named."""
+        nodes = self._asked_nodes()
+        return nodes.up_to(self.maximum_workers) if nodes and self.maximum_workers else nodes
+
+    def _asked_nodes(self) -> ClusterNodes | None:
+        return ClusterNodes(self.primary, self.core, self.task, self.managed_scaling) if self.primary else None
+
+    @property
     def instance_types(self) -> tuple[str, ...]:
         """EC2 instance types that the cluster may have, each once."""
-        return tuple(
-            dict.fromkeys(name for nodes in (self.primary, *self._workers) if nodes for name in nodes.instance_types)
-        )
+        return self.nodes.instance_types if self.nodes else ()
 
     @property
     def most_nodes(self) -> int:
-        """Instances that the cluster may have at a time, the primary ones among them; none of one that is only named."""
-        core, task, scaling = self._sized()
-        workers = sum(nodes.most for nodes in (core, task) if nodes)
-        if scaling:
-            workers = max(workers, -(-scaling.maximum // self._units_of_a_worker))
-        return self._primaries + workers
+        """Instances that the cluster may have at a time, the primary ones among them; none are started of one that is only named."""
+        return self.nodes.most if self.nodes else 0
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed and keeps the cluster from ending by itself, or its jobs from finding what they need."""
-        said = []
-        if self._primaries > 1:
-            said.append(
-                "EMR protects a cluster with three primary nodes and never ends it when idle: only release and the reaper end it"
-            )
-            if local := [name for name in _WITH_METASTORE if name in self.applications]:
-                said.append(f"{local[0]} with three primary nodes needs a metastore outside the cluster: configure one")
-        elif self.termination_protection:
+        nodes = self.nodes
+        if nodes is None:
+            return super().warnings
+        said = [*super().warnings, *nodes.warnings]
+        if nodes.primaries > 1 and (local := [name for name in _WITH_METASTORE if name in self.applications]):
+            said.append(f"{local[0]} with three primary nodes needs a metastore outside the cluster: configure one")
+        if self.termination_protection and nodes.primaries == 1:
             said.append("EMR may not end a protected cluster when idle: only release and the reaper surely end it")
         if self.setup_steps and self.concurrent_steps > 1:
             said.append(
                 f"concurrent_steps is {self.concurrent_steps}: jobs do not wait for set-up steps; with 1 they do"
             )
-        return (*super().warnings, *said)
-
-    @property
-    def _workers(self) -> tuple[InstanceGroup | InstanceFleet | None, InstanceGroup | InstanceFleet | None]:
-        return self.core, self.task
-
-    @property
-    def _primaries(self) -> int:
-        if self.primary is None:
-            return 0
-        return self.primary.capacity if isinstance(self.primary, InstanceFleet) else self.primary.count
-
-    @property
-    def _unit(self) -> Unit:
-        """What the bounds of managed scaling count."""
-        default: Unit = "fleet_units" if isinstance(self.primary, InstanceFleet) else "instances"
-        return (self.managed_scaling.unit if self.managed_scaling else None) or default
-
-    @property
-    def _units_of_a_worker(self) -> int:
-        """Units of managed scaling that an instance of core or task counts for, at least."""
-        return min((nodes.units(self._unit) for nodes in self._workers if nodes), default=1)
+        return tuple(said)
 
     @property
     def worker_nodes(self) -> tuple[NodesOfType, ...]:
         """The core and task nodes, by type; of a fleet, as if its types had equal shares of its capacity."""
-        core, task, _ = self._sized()
-        return tuple(NodesOfType(*one) for nodes in (core, task) if nodes for one in nodes.by_type)
+        workers = self.nodes.workers if self.nodes else []
+        return tuple(NodesOfType(*one) for nodes in workers for one in nodes.by_type)
 
     @property
     def is_scaled(self) -> bool:
         """Whether EMR adds and removes nodes by itself."""
-        ruled = any(isinstance(nodes, InstanceGroup) and nodes.automatic_scaling for nodes in self._workers)
-        return ruled or self.managed_scaling is not None
+        return self.nodes is not None and self.nodes.are_scaled
 
     @property
     def driver_node(self) -> str | None:
@@ -369,7 +319,6 @@ class Ec2Profile(ClusterSections):
         """Return the RunJobFlow request that creates this cluster for a lease."""
         presto = _PRESTO.intersection(self.applications)
         needed = [name for name in applications_of(engines) if not (presto and name == "Trino")]
-        _, _, scaling = self._sized()
         steps = [*([DEBUGGING] if self.debugging else []), *(step.request() for step in self.setup_steps)]
         return given(
             {
@@ -395,7 +344,7 @@ class Ec2Profile(ClusterSections):
                 "Configurations": [configuration(one) for one in self.all_configurations],
                 "BootstrapActions": [action.request() for action in self.bootstrap_actions],
                 "StepConcurrencyLevel": self.concurrent_steps,
-                "ManagedScalingPolicy": scaling and scaling.request(self._unit),
+                "ManagedScalingPolicy": self.nodes.policy() if self.nodes else None,
                 "PlacementGroupConfigs": self.placement_group
                 and [{"InstanceRole": "MASTER", "PlacementStrategy": self.placement_group}],
                 "AutoTerminationPolicy": {"IdleTimeout": self.idle_minutes * 60},
@@ -406,23 +355,14 @@ class Ec2Profile(ClusterSections):
 
     def _instances(self) -> dict[str, Any]:
         """Return a ``JobFlowInstancesConfig``."""
-        core, task, _ = self._sized()
-        roles = {"MASTER": self.primary, "CORE": core, "TASK": task}
-        nodes = [one.request(role) for role, one in roles.items() if one]
-        fleets = isinstance(self.primary, InstanceFleet)
-        subnets = list(self.subnets or ([self.subnet] if self.subnet else []))
-        zones = list(self.availability_zones)
+        subnets = self.subnets or ((self.subnet,) if self.subnet else ())
+        nodes = self.nodes
         return given(
             {
-                "InstanceFleets" if fleets else "InstanceGroups": nodes,
+                **(nodes.members() | place_members(nodes, subnets, self.availability_zones) if nodes else {}),
                 "KeepJobFlowAliveWhenNoSteps": True,
                 "TerminationProtected": self.termination_protection,
                 "UnhealthyNodeReplacement": self.unhealthy_node_replacement,
-                **({"Ec2SubnetIds": subnets} if subnets and fleets else {}),
-                **({"Ec2SubnetId": subnets[0]} if subnets and not fleets else {}),
-                "Placement": ({"AvailabilityZones": zones} if fleets else {"AvailabilityZone": zones[0]})
-                if zones
-                else None,
                 "Ec2KeyName": self.key_pair,
                 "EmrManagedMasterSecurityGroup": self.primary_security_group,
                 "EmrManagedSlaveSecurityGroup": self.core_security_group,
@@ -431,18 +371,6 @@ class Ec2Profile(ClusterSections):
                 "AdditionalSlaveSecurityGroups": list(self.additional_core_security_groups) or None,
             }
         )
-
-    def _sized(
-        self,
-    ) -> tuple[InstanceGroup | InstanceFleet | None, InstanceGroup | InstanceFleet | None, ManagedScaling | None]:
-        """Return core, task and scaling with no more instances than ``maximum_workers``; core instances come first."""
-        if self.maximum_workers is None:
-            return self.core, self.task, self.managed_scaling
-        core = self.core and self.core.at_most(self.maximum_workers)
-        left = self.maximum_workers - (core.most if core else 0)
-        task = self.task.at_most(left) if self.task and left else None
-        units = self.maximum_workers * self._units_of_a_worker
-        return core, task, self.managed_scaling and self.managed_scaling.up_to(units)
 
 
 def applications_of(engines: Iterable[Engine]) -> list[str]:

@@ -6,10 +6,11 @@ custom policy for instance groups" and "Monitoring metrics with CloudWatch" in t
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from emr_pipelines.errors import suggestion
 from emr_pipelines.targets.profile import Settings, given
 
 Unit = Literal["instances", "vcpu", "fleet_units"]
@@ -17,6 +18,19 @@ _UNIT_TYPES: dict[Unit, str] = {"instances": "Instances", "vcpu": "VCPU", "fleet
 
 _UNIT_OF_METRIC = {"YARNMemoryAvailablePercentage": "PERCENT", "ContainerPendingRatio": "COUNT"}
 """Units in which EMR gives CloudWatch its metrics: an alarm that says another never sees a value."""
+
+_SIZES = tuple(f"{times}{unit}" for unit in ("BYTES", "BITS") for times in ("", "KILO_", "MEGA_", "GIGA_", "TERA_"))
+_RATES = tuple(f"{unit}_PER_SECOND" for unit in (*_SIZES, "COUNT"))
+METRIC_UNITS = ("NONE", "SECONDS", "MICRO_SECONDS", "MILLI_SECONDS", *_SIZES, "PERCENT", "COUNT", *_RATES)
+"""Units that CloudWatch's metrics may have."""
+
+
+def _metric_unit(unit: str) -> str:
+    if unit not in METRIC_UNITS:
+        raise ValueError(
+            f"{unit!r} is no unit of CloudWatch{suggestion(unit, METRIC_UNITS)}: take one of {', '.join(METRIC_UNITS)}"
+        )
+    return unit
 
 
 class ManagedScaling(Settings):
@@ -75,7 +89,7 @@ class ScalingRule(Settings):
     dimensions: dict[str, str] | None = None
     """Without them the cluster's own metric."""
     statistic: Literal["SAMPLE_COUNT", "AVERAGE", "SUM", "MINIMUM", "MAXIMUM"] = "AVERAGE"
-    metric_unit: str | None = None
+    metric_unit: Annotated[str, AfterValidator(_metric_unit)] | None = None
     """As CloudWatch has it, such as ``PERCENT``; of the two metrics above it is known."""
     comparison: Literal["GREATER_THAN_OR_EQUAL", "GREATER_THAN", "LESS_THAN", "LESS_THAN_OR_EQUAL"]
     threshold: float = Field(ge=0)
@@ -137,12 +151,16 @@ class AutomaticScaling(Settings):
 
     minimum: int = Field(ge=0)
     maximum: int = Field(ge=1)
-    rules: tuple[ScalingRule, ...] = Field(min_length=1)
+    rules: tuple[ScalingRule, ...]
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         if self.minimum > self.maximum:
             raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
+        if not self.rules:
+            raise ValueError(
+                "automatic_scaling has no rules: write at least one that adds instances and one that removes them"
+            )
         names = [rule.name for rule in self.rules]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two rules are called {twice!r}: give each a name of its own")
