@@ -80,6 +80,11 @@ class ClusterSections(Sections):
         return False
 
     @property
+    def is_shared(self) -> bool:
+        """Whether jobs run beside each other."""
+        return False
+
+    @property
     def driver_node(self) -> str | None:
         """The instance type of the node on which drivers run outside of YARN, if they do."""
         return None
@@ -126,8 +131,9 @@ class ClusterSections(Sections):
 
     @property
     def fitted_spark(self) -> ClusterSpark | None:
-        """Spark's settings, with ``executor: fit`` in numbers."""
-        return self.spark and self.spark.fitted(executors_for(self.worker_nodes), counted=not self.is_scaled)
+        """Spark's settings, with ``executor: fit`` in numbers; a count would keep jobs beside it, or later nodes, without work."""
+        counted = not self.is_scaled and not self.is_shared
+        return self.spark and self.spark.fitted(executors_for(self.worker_nodes), counted=counted)
 
     @property
     def warnings(self) -> tuple[str, ...]:

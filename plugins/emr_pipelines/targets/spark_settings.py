@@ -25,7 +25,7 @@ ByteSize = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[KMG]B$")]
 
 
 class SparkDriver(Settings):
-    """The driver: vCPUs, memory of its heap in GB, and memory beside it in GB, without which Spark adds a tenth."""
+    """The driver: vCPUs, memory of its heap in GB, and memory beside it in GB, which Spark and EMR work out themselves unless it is said."""
 
     cores: int | None = Field(default=None, ge=1, le=128)
     memory: int | None = Field(default=None, ge=1, le=1024)
@@ -48,7 +48,7 @@ class SparkDriver(Settings):
 
 
 class SparkExecutor(SparkDriver):
-    """Each executor: vCPUs, memory of its heap in GB, memory beside it in GB without which Spark adds a tenth, and their number."""
+    """Each executor: vCPUs, memory of its heap in GB, memory beside it in GB, and their number."""
 
     count: int | None = Field(default=None, ge=1)
     """Executors of a job; with ``dynamic_allocation`` those that it begins with, if they are more than ``initial``."""
@@ -193,7 +193,7 @@ class ClusterSpark(SparkSettings):
         return self.executor if isinstance(self.executor, SparkExecutor) else None
 
     def fitted(self, executors: Executors | None, *, counted: bool) -> Self:
-        """Return these settings with ``fit`` in numbers; ``counted`` says that the nodes do not change, so that a count holds."""
+        """Return these settings with ``fit`` in numbers; ``counted`` says whether one job has them all."""
         if self.executor != "fit" or executors is None:
             return self
         count = executors.count if counted and self.dynamic_allocation is None else None
