@@ -6,9 +6,9 @@ Names: https://spark.apache.org/docs/latest/configuration.html. On EMR: https://
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from emr_pipelines.targets.profile import Settings, given
 from emr_pipelines.targets.secret_names import Properties
@@ -25,7 +25,7 @@ ByteSize = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[KMG]B$")]
 
 
 class SparkDriver(Settings):
-    """The driver: vCPUs, memory of its heap in GB, and memory beside it in GB, which Spark and EMR work out themselves unless it is said."""
+    """The driver: vCPUs, memory of its heap in GB, and memory beside it in GB, which Spark works out unless it is said."""
 
     cores: int | None = Field(default=None, ge=1, le=128)
     memory: int | None = Field(default=None, ge=1, le=1024)
@@ -173,10 +173,17 @@ class Spark(SparkSettings):
         return self.executor
 
 
+def _size_or_fit(value: Any) -> Any:
+    """Read an executor's size by itself, so that a mistake in it is told by its own name."""
+    if isinstance(value, str) and value != "fit":
+        raise ValueError(f"{value!r} is no size of executors: write fit, or {{cores: 4, memory: 8}}")
+    return SparkExecutor.model_validate(value) if isinstance(value, Mapping) else value
+
+
 class ClusterSpark(SparkSettings):
     """Settings of every Spark job of a cluster; what the job itself says in ``conf`` wins, and so does ``configurations``."""
 
-    executor: SparkExecutor | Literal["fit"] | None = None
+    executor: Annotated[SparkExecutor | Literal["fit"] | None, BeforeValidator(_size_or_fit)] = None
     """Size of each executor and their number; ``fit`` works them out from the core and task nodes."""
     maximize_resource_allocation: bool = False
     """Whether EMR itself makes executors as large as a node (``maximizeResourceAllocation``)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from importlib.metadata import files
 from pathlib import Path
 
-import moto
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -24,9 +24,8 @@ from emr_pipelines.targets.sizing import (
 )
 
 ROOT = Path(__file__).parents[3]
-OFFERED = json.loads(
-    gzip.decompress((Path(moto.__file__).parent / "ec2/resources/instance_types.json.gz").read_bytes())
-)
+(TYPES_OF_EC2,) = (one for one in files("moto") or () if str(one) == "moto/ec2/resources/instance_types.json.gz")
+OFFERED = json.loads(gzip.decompress(TYPES_OF_EC2.read_binary()))
 """What EC2's DescribeInstanceTypes answered, as moto has kept it."""
 
 TYPES = sorted(one for one in OFFERED if one.partition(".")[0] in GIB_PER_VCPU and "metal" not in one)
