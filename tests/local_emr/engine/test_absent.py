@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 
 from local_emr.emr.configurations import notes_of
-from local_emr.engine import Step
 from local_emr.engine.absent import files_here, present
 from local_emr.engine.options import adapt
 
@@ -71,44 +70,3 @@ def test_a_cluster_says_which_classifications_nothing_reads():
     assert notes_of(cluster("spark-defaults", "mapred-site", "hdfs-site")) == (
         "Nothing on this machine reads classification hdfs-site, mapred-site",
     )
-
-
-def test_a_spark_job_runs_under_all_sections_and_sees_those_that_mean_something(lab):
-    script = lab.put(
-        "jobs/conf.py",
-        """
-        from pyspark.sql import SparkSession
-        spark = SparkSession.builder.enableHiveSupport().getOrCreate()
-        names = ("spark.sql.adaptive.advisoryPartitionSizeInBytes", "spark.serializer", "spark.sql.shuffle.partitions")
-        print([spark.conf.get(name) for name in names])
-        spark.sql("CREATE TABLE seen USING parquet LOCATION 's3://local-data/seen' AS SELECT 1 AS n")
-        print("seen", spark.table("seen").count())
-        spark.sql("DROP TABLE seen")
-        spark.range(1).write.format("delta").save("s3://local-data/delta")
-        """,
-    )
-    settings = {
-        **SECTIONS,
-        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-        "spark.jars": "/usr/share/aws/delta/lib/delta-spark.jar",
-        "spark.sql.adaptive.advisoryPartitionSizeInBytes": "256MB",
-        "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
-        "spark.sql.shuffle.partitions": "3",
-        "spark.executor.memory": "36g",
-        "spark.hadoop.hive.execution.engine": "tez",
-        "spark.hadoop.hive.vectorized.execution.enabled": "true",
-    }
-    step = Step(
-        "command-runner.jar",
-        ("spark-submit", script),
-        notes=("Nothing on this machine reads classification hdfs-site",),
-    )
-    outcome = lab.engine.start(
-        step, folder=lab.folder, cluster=lab.cluster, environment={}, spark_defaults=settings
-    ).wait(120)
-    assert "['256MB', 'org.apache.spark.serializer.KryoSerializer', '3']\nseen 1" in lab.log("stdout")
-    assert outcome is not None
-    assert outcome.message is not None
-    assert "delta.DefaultSource" in outcome.message
-    assert "INFO Nothing on this machine reads classification hdfs-site" in lab.log("controller")
-    assert "its table format is not on this machine" in lab.log("controller")
