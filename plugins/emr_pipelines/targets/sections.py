@@ -6,7 +6,7 @@ over the other settings of the sections. No classification stands twice in a req
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 from pydantic import model_validator
@@ -16,6 +16,7 @@ from emr_pipelines.targets.hadoop_settings import S3, Hdfs, MapReduce
 from emr_pipelines.targets.hive_settings import ClusterHive, HiveTables
 from emr_pipelines.targets.instance_sizes import size_of
 from emr_pipelines.targets.profile import Classification, Profile, Settings
+from emr_pipelines.targets.secret_names import ANNOTATION
 from emr_pipelines.targets.sizing import Executors, Nodes, container_warnings, executor_warnings, executors_for
 from emr_pipelines.targets.spark_settings import ClusterSpark, Spark, SparkSettings, settled
 from emr_pipelines.targets.table_formats import TableFormat
@@ -44,6 +45,11 @@ class Sections(Profile):
         metastore = self.hive.metastore if self.hive else None
         warehouse = self.hive.warehouse if self.hive else None
         return table_formats.spark_properties(self.tables, glue=metastore == "glue", warehouse=warehouse)
+
+    def _given_properties(self) -> Iterator[tuple[str, str]]:
+        """Yield the properties that the file itself names, in ``configurations`` and ``spark.conf``."""
+        yield from _properties_in(self.configurations)
+        yield from (self.spark.conf if self.spark else {}).items()
 
     def _stated(self, classification: str) -> dict[str, str]:
         """Return the properties of one of the profile's ``configurations``."""
@@ -95,6 +101,15 @@ class ClusterSections(Sections):
             raise ValueError(
                 "spark.executor: fit needs core or task nodes of types whose size is known here: write cores and memory instead"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_are_arns(self) -> Self:
+        for name, value in self._given_properties():
+            if value.startswith(ANNOTATION):
+                raise ValueError(
+                    f"{name}: EMR on EC2 takes the ARN of a secret: write it as the value of {ANNOTATION}{name}"
+                )
         return self
 
     @property
@@ -211,6 +226,12 @@ class ContainerSections(Sections):
             said = f"spark.dynamic_allocation.maximum is {bounds.maximum}, and maximum_workers allows {self.maximum_workers}"
             return (*super().warnings, said)
         return super().warnings
+
+
+def _properties_in(classifications: Iterable[Classification]) -> Iterator[tuple[str, str]]:
+    for one in classifications:
+        yield from one.properties.items()
+        yield from _properties_in(one.configurations)
 
 
 def _said(role: Settings | None) -> set[str]:

@@ -706,6 +706,24 @@ def test_bounds_that_are_never_reached_are_a_warning(make):
     assert make(spark=BOUNDS, maximum_workers=50).warnings == ()
 
 
+def test_a_job_templates_configurations_are_its_own_and_the_profiles_have_no_effect():
+    template = {"id": "0123456789abcdefghijklmno", "parameters": {"Script": "{entry_point}"}}
+    assert kubernetes(job_template=template).warnings == ()
+    assert kubernetes(job_template=template, spark={"executor": {"cores": 2}}).warnings == ()
+    assert kubernetes(job_template=template, spark={"kryo": True}).warnings == (
+        "job_template says the configurations of its job runs: those of this profile have no effect",
+    )
+
+
+def test_a_stated_overhead_is_what_a_pod_is_counted_with():
+    spark = {
+        "driver": {"cores": 1, "memory": 2, "overhead": 1},
+        "executor": {"cores": 2, "memory": 4, "overhead": 2, "count": 10},
+    }
+    used = eks_jobs.usage_of(run_on_eks(spark=spark), 3600)
+    assert (used.vcpu_hours, used.memory_gb_hours) == (1 + 10 * 2, 3 + 10 * 6)
+
+
 # Secrets
 
 
@@ -739,17 +757,36 @@ def test_a_secret_in_sparks_own_properties_is_refused():
     )
 
 
+REFERENCE_BY_ARN = {"EMR.secret@presto.s3.secret-key": SECRET}
+REFERENCE_BY_NAME = {"javax.jdo.option.ConnectionPassword": "EMR.secret@emr/hive-metastore"}
+
+
+def core_site(properties: dict[str, str]) -> list[dict[str, Any]]:
+    return [{"classification": "core-site", "properties": properties}]
+
+
+def test_each_service_takes_its_own_reference_to_a_secret():
+    assert on_ec2(configurations=core_site(REFERENCE_BY_ARN)) == {"core-site": REFERENCE_BY_ARN}
+    assert applied(run_on_serverless(configurations=core_site(REFERENCE_BY_NAME))) == {"core-site": REFERENCE_BY_NAME}
+    assert finding("ec2", configurations=core_site(REFERENCE_BY_NAME)) == (
+        ": javax.jdo.option.ConnectionPassword: EMR on EC2 takes the ARN of a secret: write it as the value of "
+        "EMR.secret@javax.jdo.option.ConnectionPassword"
+    )
+    assert finding("serverless", configurations=core_site(REFERENCE_BY_ARN)) == (
+        ": EMR.secret@presto.s3.secret-key: EMR Serverless takes the name of a secret: write presto.s3.secret-key: "
+        "EMR.secret@<name>"
+    )
+
+
 @pytest.mark.parametrize(
     "properties",
     [
-        {"EMR.secret@presto.s3.secret-key": SECRET},
-        {"javax.jdo.option.ConnectionPassword": "EMR.secret@emr/hive-metastore"},
         {"hive.server2.enable.token": "true"},
         {"hadoop.security.credential.provider.path": "jceks://s3/keys"},
         {"spark.hadoop.fs.s3a.access.key.count": "3"},
     ],
 )
-def test_a_reference_to_a_secret_or_what_is_none_is_taken(properties):
+def test_what_is_only_named_like_a_secret_is_taken(properties):
     assert on_ec2(configurations=[{"classification": "core-site", "properties": properties}]) == {
         "core-site": properties
     }
