@@ -11,7 +11,8 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos check-profiles lint format bench bench-quality bench-watch soak docs wheel lock \
+.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos check-profiles lint format bench bench-quality bench-watch soak docs size \
+        wheel lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -88,6 +89,9 @@ check-profiles: .venv/.ready ## check every profile of every environment, a line
 
 docs: .venv/.ready ## write the generated parts of docs/ again
 	@PYTHONPATH=include:plugins $(VENV)/python -m docs.generate
+
+size: .venv/.ready ## work out Spark executors for the nodes of a cluster (TYPE=r5.4xlarge COUNT=10)
+	@PYTHONPATH=plugins $(VENV)/python -m emr_pipelines.targets.sizing $(call typed,TYPE,) $(call typed,COUNT,)
 
 wheel: .venv/.ready ## build the wheel of emr_pipelines into dist/
 	@$(VENV)/uv build --quiet --wheel --python $(VENV)/python

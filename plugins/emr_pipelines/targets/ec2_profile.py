@@ -259,6 +259,11 @@ class Ec2Profile(ClusterSections):
         return self.nodes is not None and self.nodes.are_scaled
 
     @property
+    def is_shared(self) -> bool:
+        """Whether jobs of a run are beside each other."""
+        return self.concurrent_steps > 1
+
+    @property
     def driver_node(self) -> str | None:
         """The primary node's type, where Spark drivers run unless ``deploy_mode`` is ``cluster``."""
         return self.primary.instance_types[0] if self.primary and self.deploy_mode == "client" else None

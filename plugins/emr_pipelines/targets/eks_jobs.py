@@ -198,7 +198,9 @@ def usage_of(run: Mapping[str, Any], seconds: float) -> Usage:
     for role, count in (("driver", 1), ("executor", executors)):
         heap = _gigabytes(conf.get(f"spark.{role}.memory", "1g"))
         vcpu += count * int(conf.get(f"spark.{role}.cores", "1")) * hours
-        memory += count * (heap + max(_LEAST_OVERHEAD_GB, factor * heap)) * hours
+        overhead = conf.get(f"spark.{role}.memoryOverhead")
+        beside = _gigabytes(overhead) if overhead else max(_LEAST_OVERHEAD_GB, factor * heap)
+        memory += count * (heap + beside) * hours
     return Usage(vcpu, memory)
 
 

@@ -200,6 +200,14 @@ class EksProfile(ContainerSections):
         own = self.spark_defaults(IN_IMAGE)
         return merged([*([own] if own.properties else []), *self.configurations])
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about settings that a job template leaves without effect, and about numbers that are never reached."""
+        if self.job_template is None or not self.all_configurations:
+            return super().warnings
+        said = "job_template says the configurations of its job runs: those of this profile have no effect"
+        return (*super().warnings, said)
+
     def cluster_name(self, lease: Lease) -> str:
         """Return the name of the deployment's virtual cluster."""
         return name_of(lease.deployment, self.name)

@@ -6,7 +6,7 @@ over the other settings of the sections. No classification stands twice in a req
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 from pydantic import model_validator
@@ -16,6 +16,7 @@ from emr_pipelines.targets.hadoop_settings import S3, Hdfs, MapReduce
 from emr_pipelines.targets.hive_settings import ClusterHive, HiveTables
 from emr_pipelines.targets.instance_sizes import size_of
 from emr_pipelines.targets.profile import Classification, Profile, Settings
+from emr_pipelines.targets.secret_names import ANNOTATION
 from emr_pipelines.targets.sizing import Executors, Nodes, container_warnings, executor_warnings, executors_for
 from emr_pipelines.targets.spark_settings import ClusterSpark, Spark, SparkSettings, settled
 from emr_pipelines.targets.table_formats import TableFormat
@@ -44,6 +45,11 @@ class Sections(Profile):
         metastore = self.hive.metastore if self.hive else None
         warehouse = self.hive.warehouse if self.hive else None
         return table_formats.spark_properties(self.tables, glue=metastore == "glue", warehouse=warehouse)
+
+    def _given_properties(self) -> Iterator[tuple[str, str]]:
+        """Yield the properties that the file itself names, in ``configurations`` and ``spark.conf``."""
+        yield from _properties_in(self.configurations)
+        yield from (self.spark.conf if self.spark else {}).items()
 
     def _stated(self, classification: str) -> dict[str, str]:
         """Return the properties of one of the profile's ``configurations``."""
@@ -80,6 +86,11 @@ class ClusterSections(Sections):
         return False
 
     @property
+    def is_shared(self) -> bool:
+        """Whether jobs run beside each other."""
+        return False
+
+    @property
     def driver_node(self) -> str | None:
         """The instance type of the node on which drivers run outside of YARN, if they do."""
         return None
@@ -90,6 +101,15 @@ class ClusterSections(Sections):
             raise ValueError(
                 "spark.executor: fit needs core or task nodes of types whose size is known here: write cores and memory instead"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_are_arns(self) -> Self:
+        for name, value in self._given_properties():
+            if value.startswith(ANNOTATION):
+                raise ValueError(
+                    f"{name}: EMR on EC2 takes the ARN of a secret: write it as the value of {ANNOTATION}{name}"
+                )
         return self
 
     @property
@@ -126,8 +146,9 @@ class ClusterSections(Sections):
 
     @property
     def fitted_spark(self) -> ClusterSpark | None:
-        """Spark's settings, with ``executor: fit`` in numbers."""
-        return self.spark and self.spark.fitted(executors_for(self.worker_nodes), counted=not self.is_scaled)
+        """Spark's settings, with ``executor: fit`` in numbers; a count would keep jobs beside it, or later nodes, without work."""
+        counted = not self.is_scaled and not self.is_shared
+        return self.spark and self.spark.fitted(executors_for(self.worker_nodes), counted=counted)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -205,6 +226,12 @@ class ContainerSections(Sections):
             said = f"spark.dynamic_allocation.maximum is {bounds.maximum}, and maximum_workers allows {self.maximum_workers}"
             return (*super().warnings, said)
         return super().warnings
+
+
+def _properties_in(classifications: Iterable[Classification]) -> Iterator[tuple[str, str]]:
+    for one in classifications:
+        yield from one.properties.items()
+        yield from _properties_in(one.configurations)
 
 
 def _said(role: Settings | None) -> set[str]:

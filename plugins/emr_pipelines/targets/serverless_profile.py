@@ -29,6 +29,7 @@ from emr_pipelines.targets.profile import (
     given,
     version_of,
 )
+from emr_pipelines.targets.secret_names import ANNOTATION
 from emr_pipelines.targets.sections import ContainerSections, merged
 from emr_pipelines.targets.spark_settings import SparkDriver
 
@@ -258,6 +259,16 @@ class ServerlessProfile(ContainerSections):
             raise ValueError(
                 "hive.database lies in a VPC, which network names: write network: {subnets: [...], security_groups: [...]}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_are_names(self) -> Self:
+        for name, _ in self._given_properties():
+            if name.startswith(ANNOTATION):
+                plain = name.removeprefix(ANNOTATION)
+                raise ValueError(
+                    f"{name}: EMR Serverless takes the name of a secret: write {plain}: {ANNOTATION}<name>"
+                )
         return self
 
     @property

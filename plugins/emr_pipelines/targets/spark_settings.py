@@ -6,9 +6,9 @@ Names: https://spark.apache.org/docs/latest/configuration.html. On EMR: https://
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from emr_pipelines.targets.profile import Settings, given
 from emr_pipelines.targets.secret_names import Properties
@@ -25,7 +25,7 @@ ByteSize = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[KMG]B$")]
 
 
 class SparkDriver(Settings):
-    """The driver: vCPUs, memory of its heap in GB, and memory beside it in GB, without which Spark adds a tenth."""
+    """The driver: vCPUs, memory of its heap in GB, and memory beside it in GB, which Spark works out unless it is said."""
 
     cores: int | None = Field(default=None, ge=1, le=128)
     memory: int | None = Field(default=None, ge=1, le=1024)
@@ -48,7 +48,7 @@ class SparkDriver(Settings):
 
 
 class SparkExecutor(SparkDriver):
-    """Each executor: vCPUs, memory of its heap in GB, memory beside it in GB without which Spark adds a tenth, and their number."""
+    """Each executor: vCPUs, memory of its heap in GB, memory beside it in GB, and their number."""
 
     count: int | None = Field(default=None, ge=1)
     """Executors of a job; with ``dynamic_allocation`` those that it begins with, if they are more than ``initial``."""
@@ -173,10 +173,17 @@ class Spark(SparkSettings):
         return self.executor
 
 
+def _size_or_fit(value: Any) -> Any:
+    """Read an executor's size by itself, so that a mistake in it is told by its own name."""
+    if isinstance(value, str) and value != "fit":
+        raise ValueError(f"{value!r} is no size of executors: write fit, or {{cores: 4, memory: 8}}")
+    return SparkExecutor.model_validate(value) if isinstance(value, Mapping) else value
+
+
 class ClusterSpark(SparkSettings):
     """Settings of every Spark job of a cluster; what the job itself says in ``conf`` wins, and so does ``configurations``."""
 
-    executor: SparkExecutor | Literal["fit"] | None = None
+    executor: Annotated[SparkExecutor | Literal["fit"] | None, BeforeValidator(_size_or_fit)] = None
     """Size of each executor and their number; ``fit`` works them out from the core and task nodes."""
     maximize_resource_allocation: bool = False
     """Whether EMR itself makes executors as large as a node (``maximizeResourceAllocation``)."""
@@ -193,7 +200,7 @@ class ClusterSpark(SparkSettings):
         return self.executor if isinstance(self.executor, SparkExecutor) else None
 
     def fitted(self, executors: Executors | None, *, counted: bool) -> Self:
-        """Return these settings with ``fit`` in numbers; ``counted`` says that the nodes do not change, so that a count holds."""
+        """Return these settings with ``fit`` in numbers; ``counted`` says whether one job has them all."""
         if self.executor != "fit" or executors is None:
             return self
         count = executors.count if counted and self.dynamic_allocation is None else None

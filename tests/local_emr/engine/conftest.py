@@ -37,8 +37,11 @@ class Lab:
         return f"s3://local-data/{key}"
 
     def start(self, *args: str, jar: str = "command-runner.jar", main_class: str | None = None) -> RunningStep:
+        return self.start_step(Step(jar, args, main_class), {})
+
+    def start_step(self, step: Step, spark_defaults: dict[str, str]) -> RunningStep:
         return self.engine.start(
-            Step(jar, args, main_class), folder=self.folder, cluster=self.cluster, environment={}, spark_defaults={}
+            step, folder=self.folder, cluster=self.cluster, environment={}, spark_defaults=spark_defaults
         )
 
     def run(self, *args: str, jar: str = "command-runner.jar", main_class: str | None = None) -> Outcome:

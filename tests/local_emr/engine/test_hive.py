@@ -37,7 +37,23 @@ def rows(folder) -> list[tuple[str, str, float]]:
     return sorted(zip(*(table[name].to_pylist() for name in ("dt", "carrier", "delay")), strict=True))
 
 
-def test_two_steps_at_once_write_partitions_of_one_table_and_a_third_reads_them(lab, tmp_path):
+SECTIONS = {
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "256MB",
+    "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
+    "spark.executor.memory": "36g",
+    "spark.hadoop.hive.execution.engine": "tez",
+    "spark.hadoop.hive.vectorized.execution.enabled": "true",
+    "spark.hadoop.hive.metastore.uris": "thrift://metastore.internal:9083",
+    "spark.hadoop.javax.jdo.option.ConnectionURL": "jdbc:mysql://db.internal:3306/hive",
+    "spark.hadoop.EMR.secret@javax.jdo.option.ConnectionPassword": "arn:aws:secretsmanager:us-east-1:123456789012:secret:x",
+    "spark.jars": "/usr/share/aws/delta/lib/delta-spark.jar",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+"""What the sections of a profile become: some of it means something here, the rest would break the job."""
+
+
+def test_two_steps_at_once_write_partitions_of_one_table_and_a_third_reads_them_under_all_sections(lab, tmp_path):
     script = lab.put("hive/delays.hql", DELAYS)
     days = ("2013-01-15", "2013-01-16")
     steps = [
@@ -66,10 +82,16 @@ def test_two_steps_at_once_write_partitions_of_one_table_and_a_third_reads_them(
         from pyspark.sql import SparkSession
         spark = SparkSession.builder.enableHiveSupport().getOrCreate()
         print("partitions", spark.sql("SHOW PARTITIONS air.delays").count())
+        print([spark.conf.get(name) for name in ("spark.sql.adaptive.advisoryPartitionSizeInBytes", "spark.serializer")])
         """,
     )
-    assert lab.run("spark-submit", reader).succeeded
-    assert "partitions 2" in lab.log("stdout")
+    note = "Nothing on this machine reads classification hdfs-site"
+    outcome = lab.start_step(Step("command-runner.jar", ("spark-submit", reader), notes=(note,)), SECTIONS).wait(150)
+    assert outcome is not None
+    assert outcome.succeeded
+    assert "partitions 2\n['256MB', 'org.apache.spark.serializer.KryoSerializer']" in lab.log("stdout")
+    assert f"INFO {note}" in lab.log("controller")
+    assert "spark.sql.catalog.spark_catalog is dropped" in lab.log("controller")
 
 
 def test_an_overwritten_dynamic_partition_leaves_the_others(lab):
