@@ -6,6 +6,7 @@ CreateSecurityConfiguration takes no client token: its name is the hash of what 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -63,6 +64,7 @@ def secret_value(client: Callable[[str], Any], reference: Secret) -> str:
 
     :raises ComputeError: it cannot be read, or does not have the member that is named.
     """
+    logging.getLogger("botocore.parsers").addFilter(_tells_no_secret)
     try:
         answer = client("secretsmanager").get_secret_value(SecretId=reference.secret)
     except REFUSALS as error:
@@ -71,6 +73,11 @@ def secret_value(client: Callable[[str], Any], reference: Secret) -> str:
     if value is None:
         raise ComputeError(f"{reference} is binary, and a password is text: store it as text. {_NOTHING_RUNS}")
     return str(value) if reference.key is None else _member(value, reference)
+
+
+def _tells_no_secret(record: logging.LogRecord) -> bool:
+    """Whether botocore may log this when it debugs: it logs an answer before anybody knows what is to be masked."""
+    return "SecretString" not in record.getMessage()
 
 
 def _member(text: str, reference: Secret) -> str:
