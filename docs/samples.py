@@ -96,6 +96,7 @@ _SHARED = {
     "tags": {"team": "data"},
 }
 _ROLE = "arn:aws:iam::123456789012:role"
+_KEY = "arn:aws:kms:us-east-1:123456789012:key/12345678-1234-1234-1234-123456789012"
 
 SAMPLES: Mapping[str, Sample] = {
     "ec2": Sample(
@@ -125,7 +126,10 @@ SAMPLES: Mapping[str, Sample] = {
             "service_access_security_group": "sg-3",
             "service_role": "OtherRole",
             "instance_profile": "OtherProfile",
+            "execution_role": f"{_ROLE}/other",
+            "security": {"instance_metadata_hops": 2},
             "security_configuration": "encrypted",
+            "public_subnet": True,
             "root_volume_size": 50,
             "configurations": [{"classification": "spark-defaults"}],
             "bootstrap_actions": [{"name": "install", "script": "s3://example/install.sh"}],
@@ -155,6 +159,7 @@ SAMPLES: Mapping[str, Sample] = {
             "eks_cluster": "other",
             "namespace": "other",
             "virtual_cluster": "0123456789abcdefghijklmno",
+            "security_configuration": "0123456789abcdefghijklmno",
             "release": "emr-7.0.0-latest",
             "execution_role": f"{_ROLE}/other",
             "driver": {"cores": 4},
@@ -168,6 +173,7 @@ SAMPLES: Mapping[str, Sample] = {
             "attempts": 3,
             "max_concurrent_jobs": 5,
             "max_queued_jobs": 50,
+            "encryption": {"traffic": True, "logs": _KEY},
         },
         {
             "CreateVirtualCluster": lambda profile: [profile.request(LEASE)],
@@ -212,6 +218,8 @@ SAMPLES: Mapping[str, Sample] = {
             "attempts": 3,
             "execution_timeout_minutes": 60,
             "cost_allocation": True,
+            "encryption": {"traffic": False, "disks": _KEY, "logs": _KEY},
+            "identity_center": {"instance": "arn:aws:sso:::instance/ssoins-1234567890abcdef"},
         },
         {
             "CreateApplication": lambda profile: [profile.request(LEASE, engine) for engine in ("spark", "hive")],
