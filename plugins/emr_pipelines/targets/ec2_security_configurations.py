@@ -19,6 +19,9 @@ from emr_pipelines.targets.ec2_security import canonical, name_of_configuration
 from emr_pipelines.targets.refusals import REFUSALS, code_of, refused
 from emr_pipelines.targets.secret_references import Secret
 
+_UNKNOWN = ("InvalidRequestException", "ValidationException")
+"""Codes with which EMR says that it does not know a name; it has none of its own for that."""
+
 _NOTHING_RUNS = "No cluster was created."
 
 
@@ -34,7 +37,7 @@ def secured(profile: Ec2Profile, clients: Clients) -> dict[str, Any]:
         except REFUSALS as error:
             what = f"profile {profile.name!r} got no security configuration"
             raise refused(error, what, _NOTHING_RUNS) from error
-    kerberos = None if profile.security_configuration else profile.security.kerberos
+    kerberos = profile.security.kerberos
     return {"KerberosAttributes": kerberos.attributes(clients.secret)} if kerberos else {}
 
 
@@ -53,7 +56,7 @@ def _exists(emr: Any, name: str) -> bool:
     try:
         emr.describe_security_configuration(Name=name)
     except ClientError as error:
-        if code_of(error) != "InvalidRequestException":
+        if code_of(error) not in _UNKNOWN:
             raise
         return False
     return True
