@@ -26,6 +26,7 @@ BESIDES: Mapping[str, Mapping[str, str]] = {
         "elasticmapreduce:AddTags": "RunJobFlow carries tags",
         "elasticmapreduce:PutAutoTerminationPolicy": "and `idle_minutes`",
         "elasticmapreduce:PutManagedScalingPolicy": "and, if the profile has it, `managed_scaling`",
+        "secretsmanager:GetSecretValue": "only with `security.kerberos`, whose passwords it reads: narrow it to their secrets",
     },
     "eks": {
         "emr-containers:DescribeJobTemplate": "only with `job_template`",

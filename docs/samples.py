@@ -132,6 +132,7 @@ _SECTIONS = {
     "tables": ["iceberg"],
 }
 _ROLE = "arn:aws:iam::123456789012:role"
+_KEY = "arn:aws:kms:us-east-1:123456789012:key/12345678-1234-1234-1234-123456789012"
 
 SAMPLES: Mapping[str, Sample] = {
     "ec2": Sample(
@@ -173,11 +174,14 @@ SAMPLES: Mapping[str, Sample] = {
             "additional_core_security_groups": ["sg-7"],
             "service_role": "OtherRole",
             "instance_profile": "OtherProfile",
+            "execution_role": f"{_ROLE}/other",
+            "security": {"instance_metadata_hops": 2},
             "security_configuration": "encrypted",
-            "log_encryption_key": "arn:aws:kms:us-east-1:123456789012:key/logs",
+            "log_encryption_key": _KEY,
             "custom_ami": "ami-2",
             "os_release": "2023.6.20250218.2",
             "repository_upgrade": "NONE",
+            "public_subnet": True,
             "root_volume_size": 50,
             "root_volume_iops": 4000,
             "root_volume_throughput": 250,
@@ -215,6 +219,7 @@ SAMPLES: Mapping[str, Sample] = {
             "eks_cluster": "other",
             "namespace": "other",
             "virtual_cluster": "0123456789abcdefghijklmno",
+            "security_configuration": "0123456789abcdefghijklmno",
             "release": "emr-7.0.0-latest",
             "execution_role": f"{_ROLE}/other",
             "driver": {"cores": 4},
@@ -228,6 +233,7 @@ SAMPLES: Mapping[str, Sample] = {
             "attempts": 3,
             "max_concurrent_jobs": 5,
             "max_queued_jobs": 50,
+            "encryption": {"traffic": True, "logs": _KEY},
         },
         {
             "CreateVirtualCluster": lambda profile: [profile.request(LEASE)],
@@ -273,6 +279,8 @@ SAMPLES: Mapping[str, Sample] = {
             "attempts": 3,
             "execution_timeout_minutes": 60,
             "cost_allocation": True,
+            "encryption": {"traffic": False, "disks": _KEY, "logs": _KEY},
+            "identity_center": {"instance": "arn:aws:sso:::instance/ssoins-1234567890abcdef"},
         },
         {
             "CreateApplication": lambda profile: [profile.request(LEASE, engine) for engine in ("spark", "hive")],

@@ -19,8 +19,9 @@ TARGET = "target"
 
 _NEVER = frozenset(
     {"name", "target", "region", "connection", "log_uri", "tags", "description", "overrides", "owner", "max_concurrent"}
+    | {"security", "security_configuration", "public_subnet", "encryption"}
 )
-"""What decides where compute is, whose it is and how it is found again: no form may change it."""
+"""What decides where compute is, whose it is, how it is found again and how strict it is: no form may change it."""
 
 
 @dataclass(frozen=True)

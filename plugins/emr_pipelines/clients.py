@@ -42,9 +42,19 @@ def secret_of(reference: Secret, client: Callable[[str], Any]) -> str:
     from airflow.sdk.log import mask_secret  # noqa: PLC0415  # parsing a DAG reads no password
 
     password = secret_value(client, reference) if reference.connection is None else _password_of(reference.connection)
-    mask_secret(password)
-    mask_secret(json.dumps(password)[1:-1])  # as it stands in the body of a request, which botocore logs when it debugs
+    for form in _forms(password):
+        mask_secret(form)
     return password
+
+
+def _forms(password: str) -> set[str]:
+    """Return a password as it is, and as it stands in JSON, in a Python text, and in the text of a request's JSON: botocore logs all."""
+    plain = {password, json.dumps(password)[1:-1]}
+    return (
+        plain
+        | {form.replace("\\", "\\\\").replace("'", "\\'") for form in plain}
+        | {repr(form)[1:-1] for form in plain}
+    )
 
 
 def _password_of(connection: str) -> str:

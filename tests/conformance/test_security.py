@@ -148,6 +148,20 @@ def test_kerberos_gets_its_passwords_from_secrets_manager_when_the_cluster_is_cr
 
 
 @pytest.mark.usefixtures("passwords")
+def test_a_configuration_with_kerberos_that_there_is_gets_the_passwords_too(endpoint, lease):
+    kerberos = {"AuthenticationConfiguration": {"KerberosConfiguration": {"Provider": "ClusterDedicatedKdc"}}}
+    emr = endpoint.clients.repeating("emr")
+    emr.create_security_configuration(Name="ours", SecurityConfiguration=json.dumps(kerberos))
+    before = made(endpoint)
+    own = {"realm": "EC2.INTERNAL", "admin_password": {"secret": "emr/join"}}
+    profile = secured(security_configuration="ours", security={"kerberos": own})
+    compute = target_for(profile, endpoint.clients).acquire(lease, ENGINES)
+    assert described(endpoint, compute)["KerberosAttributes"] == {"Realm": "EC2.INTERNAL"}
+    assert made(endpoint) == before
+    target_for(profile, endpoint.clients).release(compute)
+
+
+@pytest.mark.usefixtures("passwords")
 @pytest.mark.parametrize(
     ("reference", "said"),
     [

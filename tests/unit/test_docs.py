@@ -323,6 +323,7 @@ SERVICES = {
     "emr-containers": ("emr-containers", "eks*.py"),
     "emr-serverless": ("emr-serverless", "serverless*.py"),
     "s3": ("s3", "../**/*.py"),
+    "secretsmanager": ("secretsmanager", "ec2*.py"),
 }
 
 

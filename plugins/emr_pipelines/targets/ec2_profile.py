@@ -105,7 +105,7 @@ class Ec2Profile(ClusterSections):
     security: Security = Security()
     """What the security configuration says that is made for such clusters."""
     security_configuration: str | None = None
-    """Name of a security configuration that there is, in place of ``security``."""
+    """Name of a security configuration that there is, in place of ``security``, but for the realm and passwords of ``kerberos``."""
     public_subnet: bool = False
     """Says that the subnets are public, or that the default VPC's may be taken: a relaxation, which a policy may forbid."""
     log_encryption_key: KmsKey | None = None
@@ -272,9 +272,10 @@ class Ec2Profile(ClusterSections):
     def _security_fits(self) -> Self:
         if self.security_configuration is None:
             self.security.require(self.region, self.release, self.execution_role)
-        elif "security" in self.model_fields_set:
+        elif self.security.model_fields_set - {"kerberos"}:
             raise ValueError(
-                "security_configuration names one that there is, and security describes another: write one of them"
+                "security_configuration names one that there is, and security describes another: write one of them; of a "
+                "configuration with Kerberos, security.kerberos alone says realm and passwords"
             )
         return self
 

@@ -117,10 +117,10 @@ class Security(Settings):
         )
 
     def _instance_metadata(self) -> dict[str, Any]:
-        if self.instance_metadata_v1:
+        if self.instance_metadata_v1 and "instance_metadata_hops" not in self.model_fields_set:
             return {}
         return {
-            "MinimumInstanceMetadataServiceVersion": 2,
+            "MinimumInstanceMetadataServiceVersion": 1 if self.instance_metadata_v1 else 2,
             "HttpPutResponseHopLimit": self.instance_metadata_hops,
         }
 

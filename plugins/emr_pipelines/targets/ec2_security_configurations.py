@@ -6,6 +6,7 @@ CreateSecurityConfiguration takes no client token: its name is the hash of what 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,9 @@ from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.ec2_security import canonical, name_of_configuration
 from emr_pipelines.targets.refusals import REFUSALS, code_of, refused
 from emr_pipelines.targets.secret_references import Secret
+
+_UNKNOWN = ("InvalidRequestException", "ValidationException")
+"""Codes with which EMR says that it does not know a name; it has none of its own for that."""
 
 _NOTHING_RUNS = "No cluster was created."
 
@@ -33,7 +37,7 @@ def secured(profile: Ec2Profile, clients: Clients) -> dict[str, Any]:
         except REFUSALS as error:
             what = f"profile {profile.name!r} got no security configuration"
             raise refused(error, what, _NOTHING_RUNS) from error
-    kerberos = None if profile.security_configuration else profile.security.kerberos
+    kerberos = profile.security.kerberos
     return {"KerberosAttributes": kerberos.attributes(clients.secret)} if kerberos else {}
 
 
@@ -52,7 +56,7 @@ def _exists(emr: Any, name: str) -> bool:
     try:
         emr.describe_security_configuration(Name=name)
     except ClientError as error:
-        if code_of(error) != "InvalidRequestException":
+        if code_of(error) not in _UNKNOWN:
             raise
         return False
     return True
@@ -63,6 +67,7 @@ def secret_value(client: Callable[[str], Any], reference: Secret) -> str:
 
     :raises ComputeError: it cannot be read, or does not have the member that is named.
     """
+    logging.getLogger("botocore.parsers").addFilter(_tells_no_secret)
     try:
         answer = client("secretsmanager").get_secret_value(SecretId=reference.secret)
     except REFUSALS as error:
@@ -71,6 +76,11 @@ def secret_value(client: Callable[[str], Any], reference: Secret) -> str:
     if value is None:
         raise ComputeError(f"{reference} is binary, and a password is text: store it as text. {_NOTHING_RUNS}")
     return str(value) if reference.key is None else _member(value, reference)
+
+
+def _tells_no_secret(record: logging.LogRecord) -> bool:
+    """Whether botocore may log this when it debugs: it logs an answer before anybody knows what is to be masked."""
+    return "SecretString" not in record.getMessage()
 
 
 def _member(text: str, reference: Secret) -> str:

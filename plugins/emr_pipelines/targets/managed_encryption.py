@@ -61,7 +61,9 @@ class ServerlessEncryption(Settings):
         """Raise ``ValueError`` where it does not fit the rest of its profile."""
         _require_region(region, self.disks, self.logs, self.managed_logs, self.cloudwatch)
         if self.managed_logs and not managed_logs:
-            raise ValueError("encryption.managed_logs is the key of logs that AWS keeps, and managed_logs is false")
+            raise ValueError(
+                "encryption.managed_logs is the key of logs that AWS keeps, and managed_logs is false: turn it on, or leave the key out"
+            )
         if self.cloudwatch and not cloudwatch:
             raise ValueError("encryption.cloudwatch is the key of logs in CloudWatch Logs: add cloudwatch")
 

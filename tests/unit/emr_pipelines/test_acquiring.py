@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from types import SimpleNamespace
 
@@ -15,8 +16,9 @@ from emr_pipelines.errors import ComputeError, ComputeUnavailableError
 from emr_pipelines.keys import Key, Lease
 from emr_pipelines.targets import REGISTRY, target_for
 from emr_pipelines.targets.base import Clients
+from emr_pipelines.targets.profile import Relaxation
 from emr_pipelines.targets.states import ComputeState, Fault, Phase
-from tests.conformance.toy import Toy, ToyCloud
+from tests.conformance.toy import Toy, ToyCloud, ToyProfile
 from tests.support.triggers import one_look
 
 PROFILES = {"first": "us-east-1", "second": "us-west-2", "third": "eu-west-1", "single": "eu-west-2"}
@@ -122,6 +124,24 @@ def test_the_first_profile_that_can_be_had_is_used_and_the_reasons_against_the_o
     told = context["ti"].pushed["why_this_compute"].splitlines()
     assert (told[0], told[-1]) == ("The run was given target first, then second, then third.", "Used: third")
     assert "InsufficientCapacity" in told[1]
+
+
+def test_what_a_profile_is_relaxed_about_is_told_one_line_each_before_its_compute_is_acquired(
+    world, monkeypatch, caplog
+):
+    relaxed = (
+        Relaxation("unencrypted_disks", "disks of toys are not encrypted: security.disks has no key"),
+        Relaxation("public_subnet", "toys stand in the street: public_subnet is true"),
+    )
+    monkeypatch.setattr(ToyProfile, "relaxations", relaxed)
+    monkeypatch.setattr(acquiring.AcquireOperator, "log", logging.getLogger("acquire"))
+    with caplog.at_level(logging.INFO):
+        world.acquire(world.context("first"))
+    told = [record.getMessage() for record in caplog.records if "relaxed" in record.getMessage()]
+    assert told == [
+        "Profile 'first' is relaxed (unencrypted_disks): disks of toys are not encrypted: security.disks has no key",
+        "Profile 'first' is relaxed (public_subnet): toys stand in the street: public_subnet is true",
+    ]
 
 
 def test_when_none_can_be_had_every_reason_is_told_and_nothing_is_left(world):

@@ -109,8 +109,14 @@ def test_a_setting_that_a_profile_does_not_have_is_refused(environment):
         offer("small", workers=Between(1, 5)).check(environment)
 
 
-@pytest.mark.parametrize("setting", ["connection", "region", "name", "tags", "log_uri", "owner", "max_concurrent"])
-def test_no_form_changes_whose_and_where_compute_is(environment, setting):
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("connection", "region", "name", "tags", "log_uri", "owner", "max_concurrent"),
+        *("security", "security_configuration", "public_subnet", "encryption"),
+    ],
+)
+def test_no_form_changes_whose_and_where_compute_is_or_how_strict(environment, setting):
     with pytest.raises(ConfigurationError, match=f"may not change '{setting}'"):
         override(environment.profile("small"), {setting: "x"})
 

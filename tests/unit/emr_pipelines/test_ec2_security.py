@@ -233,9 +233,11 @@ def test_an_execution_role_turns_runtime_roles_on_and_stays_out_of_the_configura
     assert ROLE not in canonical(found)
 
 
-def test_tokens_that_travel_to_containers():
-    assert says(instance_metadata_hops=2)["InstanceMetadataServiceConfiguration"] == {
-        "MinimumInstanceMetadataServiceVersion": 2,
+@pytest.mark.parametrize(("v1", "least"), [(False, 2), (True, 1)])
+def test_tokens_that_travel_to_containers(v1, least):
+    found = says(instance_metadata_v1=v1, instance_metadata_hops=2)
+    assert found["InstanceMetadataServiceConfiguration"] == {
+        "MinimumInstanceMetadataServiceVersion": least,
         "HttpPutResponseHopLimit": 2,
     }
 
@@ -262,6 +264,13 @@ def test_the_request_names_the_configuration_and_the_json_that_is_sent_says_it()
 def test_a_configuration_that_there_is_is_only_named():
     named = profile(security_configuration="ours")
     assert named.security_settings == {}
+    assert named.request(LEASE, frozenset())["SecurityConfiguration"] == "ours"
+
+
+def test_of_a_configuration_with_kerberos_that_there_is_the_realm_and_the_passwords_are_said():
+    named = profile(security_configuration="ours", security={"kerberos": KERBEROS})
+    assert named.security_settings == {}
+    assert named.security.kerberos is not None
     assert named.request(LEASE, frozenset())["SecurityConfiguration"] == "ours"
 
 
@@ -337,7 +346,10 @@ def test_of_a_configuration_that_is_only_named_nothing_is_known_but_the_subnet()
             {"security": {"disks": {"key": KEY.replace("us-east-1", "eu-west-1")}}},
             "lies in eu-west-1: EMR needs one of the cluster's region, us-east-1",
         ),
-        ({"security": {}, "security_configuration": "ours"}, "security_configuration names one that there is"),
+        (
+            {"security": {"s3": "none"}, "security_configuration": "ours"},
+            "security_configuration names one that there is",
+        ),
         ({"security": {"ldap": LDAP}}, "security: ldap sends credentials between nodes"),
         (
             {"security": {"ldap": LDAP, "traffic": CERTIFICATES, "kerberos": KERBEROS}},
