@@ -275,6 +275,7 @@ def written(tmp_path_factory):
         ("flights_routes", {"routes", "check"}),
         ("flights_other_jobs", {"hive", "tuned", "listings"}),
         ("flights_anywhere", {"clean"}),
+        ("flights_carriers", {"gather", "count"}),
     ],
 )
 def test_a_dag_of_the_pages_becomes_a_pipeline(dag, tasks, written, monkeypatch):

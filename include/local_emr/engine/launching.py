@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from local_emr.engine.absent import present
 from local_emr.engine.java import JAVA_HOME, Java, conf_arguments
 from local_emr.engine.options import adapt
-from local_emr.engine.planning import SPARK_SUBMIT, Command, JavaCommand, ShellCommand, SparkCommand
+from local_emr.engine.planning import SPARK_SUBMIT, Command, JavaCommand, ShellCommand, SparkCommand, ToolCommand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 DEFAULT_MEMORY_MB = 1024
 SMALLEST_LIMIT_MB = 1024
 WAREHOUSE = "hdfs:///user/hive/warehouse"  # EMR's default, hive.metastore.warehouse.dir
+_PACKAGE = "local_emr.engine"
+_PACKAGES = Path(__file__).parents[2]
 # What a job may see of the endpoint's environment; everything else could be somebody's secret
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "TZ", "USER")
 
@@ -69,6 +71,10 @@ def launch(
             options=command.options,
         )
         return Launch(started, variables, command.notes)
+    if isinstance(command, ToolCommand):
+        program = [sys.executable, "-m", f"{_PACKAGE}.hadoop.{command.module}"]
+        folders = [str(place.s3), str(place.hdfs)]
+        return Launch([*program, *folders, *command.arguments], variables | {"PYTHONPATH": str(_PACKAGES)})
     return Launch(_shell_arguments(command, place), variables, command.notes)
 
 

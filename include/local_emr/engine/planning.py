@@ -6,6 +6,7 @@ command line sends for steps of type Spark, Hive, CUSTOM_JAR and STREAMING (awsc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,19 @@ SPARK_SQL = "org.apache.spark.sql.hive.thriftserver.SparkSQLCLIDriver"
 FILE_SHELL = "org.apache.hadoop.fs.FsShell"
 RUN_JAR = "org.apache.hadoop.util.RunJar"
 SPARK_INTERNAL = "spark-internal"  # SparkSubmit's name for "no file of the user's"
-RUNS_HERE = "bash, hadoop fs, hadoop jar, hdfs dfs, hive, hive-script, spark-sql, spark-submit"
+RUNS_HERE = (
+    "bash, hadoop fs, hadoop jar, hadoop-streaming, hdfs dfs, hive, hive-script, s3-dist-cp, spark-sql, spark-submit"
+)
+_STREAMING_JAR = re.compile(r"hadoop-streaming(-[\w.]+)?\.jar")
+_COPY_JARS = frozenset({"s3-dist-cp.jar", "emr-s3distcp-1.0.jar", "s3distcp.jar"})
+_APPLICATION_OF = {
+    "flink": "Flink",
+    "flink-yarn-session": "Flink",
+    "hbase": "HBase",
+    "presto-cli": "Presto",
+    "trino-cli": "Trino",
+}
+"""Applications of EMR that no wheel brings along, by their commands."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,14 @@ class ShellCommand:
 
 
 @dataclass(frozen=True)
+class ToolCommand:
+    """One of Hadoop's tools, as `local_emr.engine.hadoop` has them: a module's name, and the tool's words."""
+
+    module: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Refusal:
     """Nothing is run: `reason` is the step's failure reason, `message` what to do about it."""
 
@@ -56,7 +77,7 @@ class Refusal:
     message: str
 
 
-Command = SparkCommand | JavaCommand | ShellCommand
+Command = SparkCommand | JavaCommand | ShellCommand | ToolCommand
 
 
 def plan(step: Step) -> Command | Refusal:
@@ -69,17 +90,15 @@ def plan(step: Step) -> Command | Refusal:
             return _plan_script(step.args)
     except ValueError as error:
         return Refusal("Invalid arguments", str(error))
-    if "elasticmapreduce/" in step.jar:
+    if "elasticmapreduce/" in step.jar and name not in _COPY_JARS:
         return _no_engine(step.jar)
-    if name == "hadoop-streaming.jar":
-        return _no_engine("hadoop-streaming")
     return _plan_jar(step.jar, step.main_class, step.args, step.properties)
 
 
 def _plan_command(args: Sequence[str]) -> Command | Refusal:
     if not args:
         raise ValueError("command-runner.jar needs a command as its first argument, such as spark-submit.")
-    planner = _COMMANDS.get(args[0])
+    planner = _COMMANDS.get(args[0].removeprefix("/usr/bin/"))
     return planner(args[1:]) if planner else _no_engine(args[0])
 
 
@@ -130,7 +149,24 @@ def _plan_hdfs(args: Sequence[str]) -> Command | Refusal:
     return _no_engine(" ".join(("hdfs", *args[:1])))
 
 
+def _plan_mapred(args: Sequence[str]) -> Command | Refusal:
+    if args and args[0] == "streaming":
+        return _plan_streaming(args[1:])
+    return _no_engine(" ".join(("mapred", *args[:1])))
+
+
+def _plan_streaming(args: Sequence[str]) -> Command | Refusal:
+    return ToolCommand("streaming", tuple(args))
+
+
+def _plan_copy(args: Sequence[str]) -> Command | Refusal:
+    return ToolCommand("s3_dist_cp", tuple(args))
+
+
 def _plan_bash(args: Sequence[str]) -> Command | Refusal:
+    match args:
+        case ["-c", _, command, *_] if command in _APPLICATION_OF:
+            return _no_engine(command)  # the shell only fetches a script for it, or waits
     return ShellCommand(("bash", *args))
 
 
@@ -155,6 +191,15 @@ def _plan_script(args: Sequence[str]) -> Command | Refusal:
 def _plan_jar(
     jar: str, main_class: str | None, args: Sequence[str], properties: Mapping[str, str]
 ) -> Command | Refusal:
+    name = jar.rpartition("/")[2]
+    if _STREAMING_JAR.fullmatch(name):
+        return _plan_streaming(args)
+    if name in _COPY_JARS:
+        return _plan_copy(args)
+    if name.startswith("hadoop-mapreduce-examples") and ":" not in jar:
+        return Refusal(
+            f"{name} is not on this machine", "Upload the jar to S3 and name it there, or run the step on EMR."
+        )
     main = (main_class,) if main_class else ()
     return JavaCommand(
         RUN_JAR,
@@ -165,15 +210,24 @@ def _plan_jar(
 
 
 def _no_engine(command: str) -> Refusal:
-    return Refusal(f"{command} has no engine on this endpoint", f"This endpoint runs {RUNS_HERE} and your own jars.")
+    reason = f"{command} has no engine on this endpoint"
+    if application := _APPLICATION_OF.get(command):
+        return Refusal(
+            reason,
+            f"This machine has no {application}: the step would run on an EMR cluster with the application {application}.",
+        )
+    return Refusal(reason, f"This endpoint runs {RUNS_HERE} and your own jars.")
 
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], Command | Refusal]] = {
     "bash": _plan_bash,
     "hadoop": _plan_hadoop,
+    "hadoop-streaming": _plan_streaming,
     "hdfs": _plan_hdfs,
     "hive": _plan_hive,
     "hive-script": _plan_hive_script,
+    "mapred": _plan_mapred,
+    "s3-dist-cp": _plan_copy,
     "spark-sql": _plan_spark_sql,
     "spark-submit": _plan_spark_submit,
     "state-pusher-script": _plan_debugging,

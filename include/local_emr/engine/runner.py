@@ -124,7 +124,7 @@ class Engine:
         if isinstance(command, SparkCommand) and command.uses_metastore:
             self._metastore(cluster).warm()
         with self._lock:
-            self._java_used |= not isinstance(command, ShellCommand)
+            self._java_used |= isinstance(command, SparkCommand | JavaCommand)
         return self._run(launched, folder, controller)
 
     def release(self, cluster: Path) -> None:
@@ -254,5 +254,6 @@ def _existing(uri: str, place: Place) -> Path:
 def _failed(controller: Controller, folder: Path, reason: str, message: str) -> EndedStep:
     outcome = Outcome(succeeded=False, exit_code=None, reason=reason, message=message)
     controller.end(outcome)
+    (folder / "stderr").write_text(f"{message}\n")
     shutil.rmtree(folder / "work", ignore_errors=True)
     return EndedStep(outcome)

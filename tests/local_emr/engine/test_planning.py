@@ -6,7 +6,7 @@ import pytest
 
 from local_emr.engine import Step
 from local_emr.engine.options import SparkOptions
-from local_emr.engine.planning import JavaCommand, Refusal, ShellCommand, SparkCommand, plan
+from local_emr.engine.planning import JavaCommand, Refusal, ShellCommand, SparkCommand, ToolCommand, plan
 
 SQL = ("--class", "org.apache.spark.sql.hive.thriftserver.SparkSQLCLIDriver", "spark-internal")
 NOTE = SparkOptions(notes=("HiveQL is run by Spark SQL's command line: there is no Hive here",))
@@ -109,12 +109,13 @@ def test_setting_up_debugging_succeeds_and_says_that_there_is_nothing_to_set_up(
         (command("trino-cli"), "trino-cli"),
         (command("flink", "run"), "flink"),
         (command("pig-script", "--run-pig-script"), "pig-script"),
-        (command("s3-dist-cp", "--src", "s3://b/x"), "s3-dist-cp"),
+        (command("bash", "-c", "fetch", "trino-cli", "s3://b/x.sql"), "trino-cli"),
+        (command("bash", "-c", "wait", "flink", "s3://b/x.jar"), "flink"),
+        (command("hbase", "shell"), "hbase"),
+        (command("mapred", "job"), "mapred job"),
         (command("spark-example", "SparkPi", "10"), "spark-example"),
-        (command("hadoop-streaming", "-mapper", "cat"), "hadoop-streaming"),
         (command("hadoop", "distcp", "a", "b"), "hadoop distcp"),
         (command("hdfs", "fsck"), "hdfs fsck"),
-        (Step("/home/hadoop/contrib/streaming/hadoop-streaming.jar", ("-mapper", "cat")), "hadoop-streaming"),
         (
             Step(SCRIPT_RUNNER, ("s3://us-east-1.elasticmapreduce/libs/pig/pig-script",)),
             "s3://us-east-1.elasticmapreduce/libs/pig/pig-script",
@@ -126,6 +127,42 @@ def test_a_command_without_an_engine_is_refused_by_name(step, name):
     planned = plan(step)
     assert isinstance(planned, Refusal)
     assert planned.reason == f"{name} has no engine on this endpoint"
+
+
+def test_an_application_that_no_wheel_brings_along_is_refused_with_where_it_would_run():
+    assert plan(command("flink", "run", "x.jar")) == Refusal(
+        "flink has no engine on this endpoint",
+        "This machine has no Flink: the step would run on an EMR cluster with the application Flink.",
+    )
+
+
+def test_hadoops_examples_are_not_on_this_machine_but_may_be_uploaded():
+    refused = Refusal(
+        "hadoop-mapreduce-examples.jar is not on this machine",
+        "Upload the jar to S3 and name it there, or run the step on EMR.",
+    )
+    jar = "/usr/lib/hadoop-mapreduce/hadoop-mapreduce-examples.jar"
+    assert plan(command("hadoop", "jar", jar, "wordcount")) == refused
+    assert plan(Step(jar, ("wordcount",))) == refused
+    assert isinstance(plan(Step("s3://b/hadoop-mapreduce-examples.jar", ("wordcount",))), JavaCommand)
+
+
+@pytest.mark.parametrize(
+    ("step", "tool"),
+    [
+        (command("hadoop-streaming", "-mapper", "cat"), "streaming"),
+        (command("/usr/bin/hadoop-streaming", "-mapper", "cat"), "streaming"),
+        (command("mapred", "streaming", "-mapper", "cat"), "streaming"),
+        (command("hadoop", "jar", "/usr/lib/hadoop-mapreduce/hadoop-streaming.jar", "-mapper", "cat"), "streaming"),
+        (Step("/home/hadoop/contrib/streaming/hadoop-streaming.jar", ("-mapper", "cat")), "streaming"),
+        (Step("hadoop-streaming-3.3.6.jar", ("-mapper", "cat")), "streaming"),
+        (command("s3-dist-cp", "-mapper", "cat"), "s3_dist_cp"),
+        (Step("/usr/share/aws/emr/s3-dist-cp/lib/s3-dist-cp.jar", ("-mapper", "cat")), "s3_dist_cp"),
+        (Step("s3://us-east-1.elasticmapreduce/libs/s3distcp/1.latest/s3distcp.jar", ("-mapper", "cat")), "s3_dist_cp"),
+    ],
+)
+def test_hadoops_tools_are_the_engines_own(step, tool):
+    assert plan(step) == ToolCommand(tool, ("-mapper", "cat"))
 
 
 @pytest.mark.parametrize(
