@@ -155,7 +155,8 @@ class NamedCluster(Clusters):
 
     def _check_applications(self, cluster: Mapping[str, Any], engines: frozenset[Engine]) -> None:
         has = [application["Name"] for application in cluster.get("Applications", [])]
-        known = {name.lower() for name in has}
+        # Steps themselves are run by Hadoop: a cluster has it, whether it says so or not.
+        known = {"hadoop", *(name.lower() for name in has)}
         if missing := [name for name in applications_of(engines) if name.lower() not in known]:
             raise ComputeError(
                 f"Cluster {cluster['Id']} ({cluster['Name']!r}) has no {' and no '.join(missing)}, which this run's jobs need; it has "
