@@ -11,7 +11,7 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos lint format bench bench-quality bench-watch soak docs wheel lock \
+.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos check-profiles lint format bench bench-quality bench-watch soak docs wheel lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -82,6 +82,9 @@ bench-watch: .venv/.ready ## count what waiting for many jobs costs (SIZES=10,10
 
 soak: .venv/.ready ## let jobs run and be waited for while calls fail and the triggerer is killed, and count (MINUTES=30 SEED=0)
 	@PYTHONPATH=.:include:plugins $(VENV)/python -m benchmarks.watch.soak $(call typed,MINUTES,--minutes) $(call typed,SEED,--seed)
+
+check-profiles: .venv/.ready ## check every profile of every environment, a line for each
+	@PYTHONPATH=plugins $(VENV)/python -m emr_pipelines.check_profiles
 
 docs: .venv/.ready ## write the generated parts of docs/ again
 	@PYTHONPATH=include:plugins $(VENV)/python -m docs.generate

@@ -36,9 +36,11 @@ from emr_pipelines import (
     errors,
     operators,
 )
+from emr_pipelines.cluster_jobs import CommandJob, FlinkJob, MapReduceJob
 from emr_pipelines.errors import ConfigurationError
-from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
+from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Standing, decide
+from emr_pipelines.policy import Policy
 from emr_pipelines.quality.rule_types import NOT_RUN, RULE_TYPES, usage
 from emr_pipelines.quality.ruleset import Kind
 from emr_pipelines.targets import base, capabilities_of, target_names
@@ -84,6 +86,8 @@ def targets() -> str:
         "`SparkSqlJob`": SparkSqlJob(script="s"),
         "`HiveJob`": HiveJob(script="s"),
         "`HiveJob(spark_sql=True)`": HiveJob(script="s", spark_sql=True),
+        "`MapReduceJob`, `StreamingJob`, `S3DistCpJob`": MapReduceJob(jar="j"),
+        "`FlinkJob`, `TrinoJob`, `HBaseJob`": FlinkJob(jar="j"),
         "`CommandJob`": CommandJob(command=("c",)),
     }
     can = {name: capabilities_of(name) for name in names}
@@ -137,7 +141,7 @@ def states() -> str:
 def jobs() -> str:
     """Describe each job, and the request that an example becomes on each target."""
     parts = []
-    for model in (SparkJob, SparkSqlJob, HiveJob, CommandJob):
+    for model in dict.fromkeys(type(job) for job in JOBS):
         examples = [_example(job) for job in JOBS if type(job) is model]
         parts += [f"## {model.__name__}", prose(model.__doc__), fields(model, skip={"kind"}), *examples]
     return "\n\n".join(parts)
@@ -212,21 +216,21 @@ def _type(schema: Mapping[str, Any], target: str = "") -> str:  # noqa: PLR0911 
     """Say a JSON schema in words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name.lower()}-of-{target})"
-    if "anyOf" in schema:
-        return " or ".join(_type(one, target) for one in schema["anyOf"] if one != {"type": "null"})
+        return f"[{name}](#{name.lower()}-of-{target})" if target else name
+    if forms := schema.get("anyOf", schema.get("oneOf")):
+        return " or ".join(_type(one, target) for one in forms if one != {"type": "null"})
     if "const" in schema or "enum" in schema:
         return ", ".join(code(one) for one in schema.get("enum", [schema.get("const")]))
     if schema["type"] == "array":
         return f"list of {_type(schema['items'], target)}"
     if schema["type"] == "object":
         return f"mapping to {_type(schema['additionalProperties'], target)}"
-    if "pattern" in schema:
-        return f"text like {code(schema['pattern'])}"
+    if "pattern" in schema or "examples" in schema:
+        return f"text like {code(schema.get('examples', [schema.get('pattern')])[0])}"
     low, high = schema.get("minimum"), schema.get("maximum")
     bounds = f" from {low}" if low is not None else ""
     return (
-        {"string": "text", "integer": "number", "boolean": "`true` or `false`"}[schema["type"]]
+        {"string": "text", "integer": "number", "number": "number", "boolean": "`true` or `false`"}[schema["type"]]
         + bounds
         + (f" to {high}" if high is not None else "")
     )
@@ -368,6 +372,11 @@ def policy() -> str:
     return f"```json\n{written}\n```\n\n{table(['what is no call of the tasks', 'why it is in it'], rows)}"
 
 
+def rules() -> str:
+    """List what a policy file may say."""
+    return fields(Policy)
+
+
 def commands() -> str:
     """List what ``make help`` lists."""
     targets_of_make = re.findall(
@@ -392,6 +401,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "jobs": jobs,
     "operators": task_group_and_operators,
     "policy": policy,
+    "rules": rules,
     "rule types": rule_types,
     "rule types refused": rule_types_refused,
     "serverless settings": partial(settings_of, "serverless"),

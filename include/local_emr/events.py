@@ -17,14 +17,14 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from local_emr.faults import LateEvent, LoseEvent, RepeatEvent
+from local_emr.faults import LateEvent, LoseEvent, RegionDown, RepeatEvent
 from local_emr.runs.logs import ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from local_emr.clock import Clock
-    from local_emr.faults import EventFault, Faults
+    from local_emr.faults import Fault, Faults
 
     Announce = Callable[..., None]
     """Called as `Events.announce`."""
@@ -93,7 +93,8 @@ class Events:
             self._send(service, name, event_of(service, compute.region, self._clock.now(), telling))
 
     def _send(self, service: str, name: str, event: dict[str, Any]) -> None:
-        fault, at = self._faults.strike_event(service, name, event["detail"]["state"]), self._clock.now()
+        fault = self._faults.strike_event(service, event["region"], name, event["detail"]["state"])
+        at = self._clock.now()
         with self._changed:
             for due in moments(fault, at):
                 heapq.heappush(self._due, _Due(due, next(self._numbers), event))
@@ -121,10 +122,10 @@ class _Due:
     event: dict[str, Any] = field(compare=False)
 
 
-def moments(fault: EventFault | None, now: float) -> list[float]:
+def moments(fault: Fault | None, now: float) -> list[float]:
     """Say when an event of `now` is delivered, which a fault strikes or none."""
     match fault:
-        case LoseEvent():
+        case LoseEvent() | RegionDown():
             return []
         case RepeatEvent():
             return [now, now]

@@ -9,6 +9,7 @@ import threading
 import time
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from botocore.exceptions import UnknownServiceError
 from botocore.session import get_session
@@ -24,6 +25,7 @@ from local_emr.faults import (
     InvalidFaultError,
     LoseAnswer,
     RateLimit,
+    RegionDown,
     SlowAnswer,
     Throttle,
     fault_of,
@@ -31,6 +33,7 @@ from local_emr.faults import (
 from local_emr.journal import Call
 from local_emr.protocol import Caller, Service, ServiceError
 from local_emr.signing import Scope, credential_scope, expired
+from local_emr.storage import region_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -102,12 +105,12 @@ class Router:
         control_plane, now = self.control_planes.get(scope.service), self.clock.now()
         if control_plane is None:
             call = Call(scope.service, None, 0, request.full_path)
-            fault = self.faults.strike(call, scope.region, now)
+            fault = self.faults.strike(call, scope.region, now, also_of=regions_of(request, scope))
             answer = refusal(None, scope.service, fault) if type(fault) in _ERRORS else self.fallback
         else:
             answer, fault = self._asked(control_plane, request, scope)
         match fault:
-            case LoseAnswer():
+            case RegionDown(silent=True) | LoseAnswer():
                 return _after(answer, _lose_connection)
             case SlowAnswer(seconds=seconds):
                 return _after(answer, lambda _: self._wait(now + (seconds or 0.0)))
@@ -132,6 +135,14 @@ class Router:
         with self._closing:
             while not self._closed and self.clock.now() < until:
                 self.clock.wait(self._closing, until)
+
+
+def regions_of(request: Request, scope: Scope) -> set[str]:
+    """Return the regions of the buckets that a request to S3 names, in its path and as the source of a copy."""
+    if scope.service != "s3":
+        return set()
+    names = (request.path, unquote(request.headers.get("x-amz-copy-source", "")))
+    return {region for name in names if (region := region_of(name.lstrip("/").partition("/")[0]))}
 
 
 def _call(control_plane: Service, request: Request, service: str) -> Call:
@@ -166,10 +177,14 @@ _ERRORS: dict[type[Fault | None], ServiceError] = {
     Throttle: _TOO_OFTEN,
     RateLimit: _TOO_OFTEN,
     Error: ServiceError("InternalServerException", "Internal server error", 500),
+    RegionDown: ServiceError(
+        "ServiceUnavailable", "The request has failed due to a temporary failure of the server.", 503
+    ),
 }
 _S3_ERRORS: dict[type[Fault | None], ServiceError] = {
     Throttle: ServiceError("SlowDown", "Please reduce your request rate.", 503),
     Error: ServiceError("InternalError", "We encountered an internal error. Please try again.", 500),
+    RegionDown: ServiceError("ServiceUnavailable", "Service is unable to handle request.", 503),
 }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from emr_pipelines.artifacts import pin
 from emr_pipelines.choosing import Choice, override, said_of, why
-from emr_pipelines.clients import s3_of_profile, target_of_profile
+from emr_pipelines.clients import target_of_profile
 from emr_pipelines.endings import is_unwanted
 from emr_pipelines.engines import engines_needed
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError
@@ -23,6 +24,7 @@ from emr_pipelines.membership import Run
 from emr_pipelines.releasing import release_lease
 from emr_pipelines.targets.base import Compute, Target
 from emr_pipelines.targets.profile import Profile
+from emr_pipelines.targets.refusals import REFUSALS, refused
 from emr_pipelines.targets.states import ComputeState, Fault, Phase
 from emr_pipelines.watching import ComputeTrigger, RoomTrigger, leases_in, target_of, wait_briefly
 
@@ -58,8 +60,8 @@ class Progress:
 class AcquireOperator(BaseOperator):
     """Acquires compute, pins the job code, and waits until the compute is ready.
 
-    Of several profiles, the next is tried only when one could not be had for want of capacity or quota, or for the service's
-    own fault. A retry adopts what an earlier try created. Its XCom is
+    Of several profiles, the next is tried only when one could not be had for want of capacity or quota, for the service's
+    own fault, or because its region does not answer. A retry adopts what an earlier try created. Its XCom is
     ``{"compute": ..., "code": {path: address}, "began", "ended", "choice": {"profile", "asked", "given", "overrides", "refused"}}``,
     times in seconds since 1970.
     """
@@ -88,6 +90,8 @@ class AcquireOperator(BaseOperator):
         self._task_instance = context["ti"]
         run = Run.of(context)
         so_far = Progress(**progress)
+        if "unreachable" in event:
+            return self._not_reached(run, so_far, event["unreachable"])
         if so_far.compute is None:
             if "error" in event:
                 raise ComputeError(f"{event['error']}: other runs' compute could not be counted. A retry waits again.")
@@ -98,7 +102,8 @@ class AcquireOperator(BaseOperator):
         if "error" in event:
             raise ComputeError(f"{event['error']}: {compute.id} could not be looked at. {_fate(compute)}")
         try:
-            return self._ready(run, compute, target_of(compute).state(compute), so_far)
+            with _asking(compute.profile):
+                return self._ready(run, compute, target_of(compute).state(compute), so_far)
         except ComputeUnavailableError as error:
             return self._acquire_in_turn(run, self._moved_on(run, compute.profile, so_far, error))
 
@@ -175,7 +180,8 @@ class AcquireOperator(BaseOperator):
     def _acquire_in_turn(self, run: Run, progress: Progress) -> dict[str, Any]:
         for name in run.choice.profiles[len(progress.refused) :]:
             try:
-                return self._acquire(run, name, progress)
+                with _asking(name):
+                    return self._acquire(run, name, progress)
             except ComputeUnavailableError as error:
                 progress = self._moved_on(run, name, progress, error)
         run.context["ti"].xcom_push(key=_WHY, value=why(run.choice, "nothing", progress.refused))
@@ -189,11 +195,13 @@ class AcquireOperator(BaseOperator):
     def _acquire(self, run: Run, name: str, progress: Progress) -> dict[str, Any]:
         target, profile = _target(run, name)
         work = [task for task in _tasks_of(run) if hasattr(task, "code_paths")]
-        progress = replace(progress, code=_pin(run, profile, work))
+        artifacts = [task.artifact(path) for task in work for path in task.code_paths()]
+        progress = replace(progress, code=pin(run.environment, profile, artifacts))
         held = bool(profile.max_concurrent and target.lookup(run.lease))
         if not held:
             self._wait_for_room(run, target, profile, progress)
         self.log.info("Acquiring compute of profile %r for lease %s", name, run.lease.id)
+        self._say_relaxations(profile)
         engines = engines_needed(_tasks_of(run), target.capabilities.engines)
         progress = replace(progress, asked_at=time.time())
         compute = self._acquired(target, run.lease, engines)
@@ -203,13 +211,39 @@ class AcquireOperator(BaseOperator):
         state = wait_briefly(lambda: target.state(compute), lambda state: state.phase is not Phase.STARTING)
         if state.phase is Phase.STARTING:
             self.log.info("%s is %s; waiting deferred", compute.id, state.reason)
-            deadline = time.time() + self.execution_timeout.total_seconds() if self.execution_timeout else None
-            self.defer(
-                trigger=ComputeTrigger(compute.to_json(), deadline, progress.asked_at),
-                method_name="resume",
-                kwargs={"progress": asdict(replace(progress, compute=compute.to_json()))},
-            )
+            self._defer_for(replace(progress, compute=compute.to_json()))
         return self._ready(run, compute, state, progress)
+
+    def _say_relaxations(self, profile: Profile) -> None:
+        for relaxation in profile.relaxations:
+            self.log.info("Profile %r is relaxed (%s): %s", profile.name, relaxation.kind, relaxation.words)
+        for warning in profile.warnings:
+            self.log.warning("Profile %r: %s", profile.name, warning)
+
+    def _defer_for(self, progress: Progress) -> None:
+        """Wait deferred for compute that starts."""
+        assert progress.compute is not None  # noqa: S101  # who calls has just been given it
+        deadline = progress.asked_at + self.execution_timeout.total_seconds() if self.execution_timeout else None
+        self.defer(
+            trigger=ComputeTrigger(progress.compute, deadline, progress.asked_at),
+            method_name="resume",
+            kwargs={"progress": asdict(progress)},
+        )
+
+    def _not_reached(self, run: Run, progress: Progress, said: str) -> dict[str, Any]:
+        """Leave a profile whose region does not answer while it is waited for; the last one is waited for further."""
+        name = run.choice.profiles[len(progress.refused)]
+        _, profile = _target(run, name)
+        if name == run.choice.profiles[-1]:
+            self.log.warning("Profile %r cannot be looked at, and there is no other to try; waiting on: %s", name, said)
+            if progress.compute is None:
+                self._defer_for_room(run, profile, progress)
+            self._defer_for(progress)
+        what = progress.compute["id"] if progress.compute else "how many runs hold its compute"
+        error = ComputeUnavailableError(
+            f"{said}: {what} could not be looked at in {profile.region}. What starts there may run and cost; release ends it."
+        )
+        return self._acquire_in_turn(run, self._moved_on(run, name, progress, error))
 
     def _acquired(self, target: Target, lease: Lease, engines: frozenset[Engine]) -> Compute:
         self._asked = (target, lease)
@@ -314,6 +348,11 @@ def _tasks_of(run: Run) -> list[Any]:
     return [task for task in run.context["dag"].tasks if task.task_id.startswith(prefix)]
 
 
-def _pin(run: Run, profile: Profile, work: Iterable[Any]) -> dict[str, str]:
-    artifacts = [task.artifact(path) for task in work for path in task.code_paths()]
-    return pin(s3_of_profile(profile), run.environment.buckets.artifacts, artifacts)
+@contextmanager
+def _asking(name: str) -> Iterator[None]:
+    """Tell what AWS refuses, or does not answer, as an error of a profile: where it is the service's fault, the next is tried."""
+    try:
+        yield
+    except REFUSALS as error:
+        still = "What it has may run and cost: a retry adopts it, release ends it."
+        raise refused(error, f"profile {name!r} could not be asked for compute", still) from error

@@ -14,8 +14,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from emr_pipelines.environments import include_folder
+from emr_pipelines.clients import s3_of_profile
+from emr_pipelines.environments import Environment, include_folder
 from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.targets.profile import Profile
+from emr_pipelines.targets.refusals import REFUSALS, refused
 
 
 @dataclass(frozen=True)
@@ -60,20 +63,27 @@ def read_artifact(path: str) -> Artifact:
     return Artifact(path, PurePosixPath(path).name, source_of(path).read_bytes())
 
 
-def pin(s3: Any, bucket: str, artifacts: Iterable[Artifact]) -> dict[str, str]:
-    """Upload what S3 does not hold yet; return the address of each artifact by its path.
+def pin(environment: Environment, profile: Profile, artifacts: Iterable[Artifact]) -> dict[str, str]:
+    """Upload what the bucket of a profile's region does not hold yet; return the address of each artifact by its path.
 
     :raises ConfigurationError: the bucket does not exist.
+    :raises ComputeUnavailableError: S3 could not be reached there, throttled, or failed.
+    :raises ComputeError: S3 refused.
     """
+    bucket = environment.buckets_in(profile.region).artifacts
     addresses: dict[str, str] = {}
-    for artifact in artifacts:
-        if artifact.path not in addresses:
-            _put_once(s3, bucket, artifact)
-            addresses[artifact.path] = f"s3://{bucket}/{artifact.key}"
+    try:
+        for artifact in artifacts:
+            if artifact.path not in addresses:
+                _put_once(s3_of_profile(profile), bucket, artifact, profile.region)
+                addresses[artifact.path] = f"s3://{bucket}/{artifact.key}"
+    except REFUSALS as error:
+        what = f"the job code could not be laid into bucket {bucket!r} for profile {profile.name!r} in {profile.region}"
+        raise refused(error, what, "No job was started for it.") from error
     return addresses
 
 
-def _put_once(s3: Any, bucket: str, artifact: Artifact) -> None:
+def _put_once(s3: Any, bucket: str, artifact: Artifact, region: str) -> None:
     try:
         head = s3.head_object(Bucket=bucket, Key=artifact.key)
         if head["ContentLength"] == len(artifact.content):
@@ -85,5 +95,6 @@ def _put_once(s3: Any, bucket: str, artifact: Artifact) -> None:
         s3.put_object(Bucket=bucket, Key=artifact.key, Body=artifact.content)
     except s3.exceptions.NoSuchBucket:
         raise ConfigurationError(
-            f"There is no bucket {bucket!r} for job code: create it, or change buckets.artifacts in the environment's file"
+            f"There is no bucket {bucket!r} for the job code of region {region}: create it, or change buckets.artifacts in the "
+            "environment's file, there or below `regions`"
         ) from None

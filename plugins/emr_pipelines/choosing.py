@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from emr_pipelines.environments import Environment
 from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.policy import violations
 from emr_pipelines.targets import capabilities_of
 from emr_pipelines.targets.profile import Profile
 
@@ -119,7 +120,7 @@ class Offer:
             profile = environment.profile(name)
             for setting, bounds in self.overrides.items():
                 for value in bounds.samples():
-                    override(profile, {setting: value})
+                    _allow(environment, override(profile, {setting: value}))
 
     def labels(self, environment: Environment) -> dict[str, str]:
         """Return what the form shows for each value of the parameter."""
@@ -179,6 +180,14 @@ def override(profile: Profile, values: Mapping[str, int | str]) -> Profile:
         raise ConfigurationError(
             f"overrides= cannot set {setting!r} to {values.get(setting)!r} in profile {profile.name!r} (target {profile.target!r}): {what}"
         ) from None
+
+
+def _allow(environment: Environment, profile: Profile) -> None:
+    for violation in violations(environment.rules, profile):
+        changed = ", ".join(f"{name} to {value!r}" for name, value in profile.overrides.items())
+        raise ConfigurationError(
+            f"overrides= would set {changed} in profile {profile.name!r}, and policy.yaml does not allow it: {violation.words}"
+        )
 
 
 def _label(chain: Sequence[str], environment: Environment) -> str:

@@ -1,87 +1,226 @@
-"""YAML files that remember on which line each setting stands, so that every complaint can name it."""
+"""YAML files that remember where each setting stands, so that every complaint names its file and line.
+
+A file, or a part of one, is laid over another: mappings are merged, everything else replaces what is beneath.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.errors import ConfigurationError, suggestion
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
+Where = tuple[str | int, ...]
+"""Path of a setting, from the part that it is asked of: ``("core", "count")``."""
 
-class Document:
-    """A YAML file that remembers on which line each of its settings stands."""
+_SCALARS = yaml.SafeLoader("")
+_SECRET = re.compile(r"password|secret|token", re.IGNORECASE)
+_QUOTED = re.compile(r"'([^']*)'")
+_SENTENCES = {
+    "missing": "this setting is missing: add it",
+    "value_error": "{error}",
+    "greater_than_equal": "{given} is too little: at least {ge} is needed",
+    "less_than_equal": "{given} is too much: at most {le} is possible",
+    "greater_than": "{given} is too little: more than {gt} is needed",
+    "too_short": "{given} holds too few: at least {min_length} is needed",
+    "too_long": "{given} holds too many: at most {max_length} are possible",
+    "string_too_short": "{given} is too short: at least {min_length} characters are needed",
+    "string_too_long": "{given} is too long: at most {max_length} characters are possible",
+    "literal_error": "{given} is not possible{guess}: write {expected}",
+    "int_type": "{given} is no whole number: write one",
+    "int_parsing": "{given} is no whole number: write one",
+    "int_from_float": "{given} is no whole number: write one",
+    "float_type": "{given} is no number: write one",
+    "float_parsing": "{given} is no number: write one",
+    "bool_type": "{given} is neither true nor false: write one of them",
+    "bool_parsing": "{given} is neither true nor false: write one of them",
+    "string_type": "{given} is no text: put it in quotes",
+    "tuple_type": "{given} is no list: write it as [one, another]",
+    "list_type": "{given} is no list: write it as [one, another]",
+    "model_type": "{given} stands where settings are needed: write them as {{name: value}}",
+    "dict_type": "{given} stands where settings are needed: write them as {{name: value}}",
+}
+"""What is there, and what to write instead, by pydantic's type of the finding."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lines: dict[tuple[str | int, ...], int] = {}
-        self._scalars = yaml.SafeLoader("")
-        try:
-            node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-            self.content = self._value(node, ())
-        except OSError as error:
-            raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f":{mark.line + 1}" if mark else ""
-            raise ConfigurationError(
-                f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}"
-            ) from None
-        self.require(
-            isinstance(self.content, dict), (), "an environment is a mapping of deployment, buckets and profiles"
-        )
 
-    def _value(self, node: yaml.Node | None, where: tuple[str | int, ...]) -> Any:
-        if node is None:
-            return None
-        self._lines.setdefault(where, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            mapping: dict[str, Any] = {}
-            for name_node, value_node in node.value:
-                name = str(name_node.value)
-                line = name_node.start_mark.line + 1
-                if name in mapping:
-                    raise ConfigurationError(f"{self.path}:{line}: {name!r} stands here a second time")
-                self._lines[(*where, name)] = line
-                mapping[name] = self._value(value_node, (*where, name))
-            return mapping
-        if isinstance(node, yaml.SequenceNode):
-            return [self._value(item, (*where, index)) for index, item in enumerate(node.value)]
-        return self._scalars.construct_object(node)
+@dataclass(frozen=True)
+class Part:
+    """Settings, and the ``file:line`` at which each of them was written."""
 
-    def require(self, holds: object, where: tuple[str | int, ...], message: str) -> None:
+    settings: dict[str, Any]
+    places: Mapping[Where, str]
+    name: str = ""
+    """What stands before a setting's name in a complaint, such as ``profiles.ec2``."""
+
+    def part(self, *where: str | int) -> Part:
+        """Return the mapping below a path, and an empty one where nothing is.
+
+        :raises ConfigurationError: something else than a mapping stands there.
+        """
+        settings: Any = self.settings
+        for step in where:
+            settings = settings.get(step) if isinstance(settings, dict) else None
+        settings = {} if settings is None else settings
+        name = ".".join((*filter(None, [self.name]), *map(str, where)))
+        self.require(isinstance(settings, dict), where, f"{name}: settings are needed here, as name: value")
+        deep = len(where)
+        below = {path[deep:]: place for path, place in self.places.items() if path[:deep] == where}
+        return Part(settings, {(): self.place(where), **below}, name)
+
+    def over(self, beneath: Part) -> Part:
+        """Return these settings laid over others."""
+        replaced = {where for where in self.places if not isinstance(_at(self.settings, where), dict)}
+        kept = {
+            where: place
+            for where, place in beneath.places.items()
+            if replaced.isdisjoint(where[:length] for length in range(1, len(where) + 1))
+        }
+        return Part(_merge(beneath.settings, self.settings), {**kept, **self.places}, self.name)
+
+    def without(self, *names: str) -> Part:
+        """Return these settings without some of the outermost."""
+        return Part({name: value for name, value in self.settings.items() if name not in names}, self.places, self.name)
+
+    def place(self, where: Where = ()) -> str:
+        """Return ``file:line`` of a setting, or of the nearest one above it that was written."""
+        while where and where not in self.places:
+            where = where[:-1]
+        return self.places[where]
+
+    def require(self, holds: object, where: Where, message: str) -> None:
         """Raise ``ConfigurationError`` with file and line unless the condition holds."""
         if not holds:
-            raise ConfigurationError(f"{self._place(where)}: {message}")
+            raise ConfigurationError(f"{self.place(where)}: {message}")
 
-    def model(self, model: type[_Model], where: tuple[str | int, ...], settings: dict[str, Any]) -> _Model:
-        """Build a typed model, turning pydantic's findings into sentences with file and line."""
+    def model(self, model: type[_Model], **more: Any) -> _Model:
+        """Build a typed model, turning pydantic's findings into sentences with file and line.
+
+        :raises ConfigurationError: the first mistake.
+        """
         try:
-            return model(**settings)
+            return model(**{**self.settings, **more})
         except ValidationError as error:
             # A misspelt setting is both unknown and missing: the first names the line that a person wants to see.
             finding = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-            place = (*where, *finding["loc"])
-            name = ".".join(str(part) for part in place)
-            message = f"{name}: {finding['msg']}"
-            if finding["type"] == "extra_forbidden":
-                message = f"{name}: there is no such setting{suggestion(str(place[-1]), model.model_fields)}"
-            raise ConfigurationError(f"{self._place(place)}: {message}") from None
-
-    def _place(self, where: tuple[str | int, ...]) -> str:
-        """Return ``file:line`` of a setting, or of the nearest one above it that stands in the file."""
-        while where and where not in self._lines:
-            where = where[:-1]
-        return f"{self.path}:{self._lines.get(where, 1)}"
+            where = _written(finding["loc"], self.settings)
+            name = ".".join(filter(None, (self.name, *map(str, where))))
+            raise ConfigurationError(f"{self.place(where)}: {name}: {_said(finding, model)}") from None
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean ...?)`` when a known word is close, else nothing."""
-    close = get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+@dataclass
+class _Reading:
+    """One file on its way from YAML's nodes to settings with places."""
+
+    path: Path
+    places: dict[Where, str] = field(default_factory=dict)
+
+    def value(self, node: yaml.Node, where: Where) -> Any:
+        self.places.setdefault(where, self._place(node))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, where)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*where, index)) for index, item in enumerate(node.value)]
+        try:
+            return _SCALARS.construct_object(node)
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f"{self._place(node)}: not valid YAML: {error.args[2]}") from None
+
+    def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        for name_node, value_node in node.value:
+            name = str(name_node.value)
+            if name in mapping:
+                raise ConfigurationError(f"{self._place(name_node)}: {name!r} stands here a second time: remove one")
+            self.places[*where, name] = self._place(name_node)
+            mapping[name] = self.value(value_node, (*where, name))
+        return mapping
+
+    def _place(self, node: yaml.Node) -> str:
+        return f"{self.path}:{node.start_mark.line + 1}"
+
+
+def read(path: Path) -> Part:
+    """Read a YAML file whose outermost value is a mapping.
+
+    :raises ConfigurationError: it cannot be read, is not YAML, or is no mapping.
+    """
+    reading = _Reading(path)
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        settings = {} if node is None else reading.value(node, ())
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{path}: not valid YAML: an anchor holds itself, or values nest too deeply") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or error
+        raise ConfigurationError(
+            f"{path}{line}: not valid YAML: {problem}; look for a bracket, quote or blank"
+        ) from None
+    if not isinstance(settings, dict):
+        raise ConfigurationError(f"{path}:1: a mapping is needed, such as profiles: {{...}}, and this is none")
+    return Part(settings, {(): f"{path}:1", **reading.places})
+
+
+def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for name, value in over.items():
+        beneath = merged.get(name)
+        merged[name] = _merge(beneath, value) if isinstance(beneath, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _at(settings: Any, where: Where) -> Any:
+    """Return what stands at a path, and an empty mapping where it was taken out."""
+    for step in where:
+        settings = settings[step] if not isinstance(settings, dict) else settings.get(step, {})
+    return settings
+
+
+def _written(loc: tuple[str | int, ...], settings: Any) -> Where:
+    """Return the path of a finding without what pydantic adds to it: tags of unions, which nobody wrote."""
+    where: list[str | int] = []
+    for number, step in enumerate(loc):
+        inside = isinstance(settings, dict | list)
+        known = step in settings if isinstance(settings, dict) else isinstance(step, int)
+        if inside and not known and number < len(loc) - 1:
+            continue
+        where.append(step)
+        settings = settings[step] if inside and known else None
+    return tuple(where)
+
+
+def _said(finding: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """Put a finding of pydantic into a sentence. A secret is not repeated."""
+    loc, limits, kind = finding["loc"], finding.get("ctx", {}), finding["type"]
+    if kind == "extra_forbidden":
+        return f"there is no such setting{suggestion(str(loc[-1]), _names_beside(loc, model))}"
+    given = "what stands there" if _SECRET.search(".".join(map(str, loc))) else repr(finding["input"])
+    guess = suggestion(str(finding["input"]), _QUOTED.findall(limits.get("expected", "")))
+    sentence = _SENTENCES.get(kind, "{given} is not possible: {msg}")
+    return sentence.format(given=given, guess=guess, msg=finding["msg"], **limits)
+
+
+def _names_beside(loc: tuple[str | int, ...], model: type[BaseModel]) -> set[str]:
+    """Return the names of the settings that could stand at the end of a path."""
+    models = [model]
+    for step in loc[:-1]:
+        below = [one.model_fields[step].annotation for one in models if step in one.model_fields]
+        models = [inner for annotation in below for inner in _models_in(annotation)] or models
+    return {name for one in models for name in one.model_fields}
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]

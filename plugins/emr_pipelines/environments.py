@@ -1,8 +1,9 @@
 """Environments: YAML files of compute profiles and buckets, checked when a DAG is parsed.
 
 ``EMR_PIPELINES_ENVIRONMENT`` picks ``include/compute/<name>.yaml`` (default ``local``); ``EMR_PIPELINES_INCLUDE`` says where
-``include/`` lies (default: beside ``plugins/``). A profile may ``extends:`` another of its file and overrides what it names.
-Every error names the file and the line.
+``include/`` lies (default: beside ``plugins/``). A file may ``extends:`` another of its folder, and a profile another profile;
+each overrides what it names. A profile takes ``presets:`` too, named pieces that stand under ``presets`` of the file. What
+``policy.yaml`` forbids is an error. Every error names the file and the line.
 """
 
 from __future__ import annotations
@@ -13,17 +14,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from emr_pipelines.documents import Document, suggestion
-from emr_pipelines.errors import ConfigurationError
-from emr_pipelines.targets import profile_model, target_names
-from emr_pipelines.targets.profile import Profile
+from emr_pipelines.documents import Part, read
+from emr_pipelines.errors import ConfigurationError, suggestion
+from emr_pipelines.policy import Rules, rules_of, violations
+from emr_pipelines.profiles import profile_of, profile_part
+from emr_pipelines.targets.profile import Like, Profile
 
 _DEPLOYMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
-_SETTINGS = ("deployment", "buckets", "catalogue", "reaper", "watching", "profiles")
+_SETTINGS = ("extends", "deployment", "buckets", "regions", "catalogue", "reaper", "watching", "presets", "profiles")
+_SHARED = "defaults"
+_POLICY = "policy"
+_NO_ENVIRONMENTS = (_SHARED, _POLICY)
+"""Files of the folder that are no environments: what these share, and what is forbidden."""
+
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -35,6 +42,14 @@ class Buckets(BaseModel):
     data: str
     logs: str
     artifacts: str
+
+
+class _Region(BaseModel):
+    """What a region has of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    buckets: dict[str, str]
 
 
 class Reaping(BaseModel):
@@ -57,7 +72,9 @@ class Watching(BaseModel):
     """Share of the calls that AWS allows the account which all triggerers together may take."""
     triggerers: int = Field(default=1, ge=1)
     """How many triggerers this Airflow has: each takes an equal part of the share."""
-    events_queue: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    events_queue: (
+        Annotated[str, Like(r"https?://\S+", "https://sqs.us-east-1.amazonaws.com/123456789012/emr")] | None
+    ) = None
     """Address of the SQS queue to which EventBridge sends the ends of job runs; without one they are only looked for."""
     events_connection: str | None = None
     """Airflow connection with which the queue is read."""
@@ -68,7 +85,7 @@ class Catalogue(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    database: str = Field(pattern=r"^[a-z0-9_]{1,255}$")
+    database: Annotated[str, Like(r"[a-z0-9_]{1,255}", "flights")]
     """Database of the tables that datasets name."""
 
 
@@ -89,6 +106,8 @@ class Environment:
     catalogue: Catalogue | None = None
     regions: Mapping[str, Buckets] = field(default_factory=dict)
     """Buckets of regions that have their own."""
+    rules: Rules = field(default_factory=Rules)
+    """What no profile may be, whatever a run is triggered with."""
 
     def buckets_in(self, region: str) -> Buckets:
         """Return the buckets that compute of a region uses: its own, where the file gives it some, else the environment's."""
@@ -113,25 +132,31 @@ def include_folder() -> Path:
     return Path(configured) if configured else Path(__file__).resolve().parents[2] / "include"
 
 
+def environment_files(folder: Path) -> dict[str, Path]:
+    """Return the files of a folder that are environments, by name."""
+    return {file.stem: file for file in sorted(folder.glob("*.yaml")) if file.stem not in _NO_ENVIRONMENTS}
+
+
 def current_environment() -> Environment:
-    """Return the environment that ``EMR_PIPELINES_ENVIRONMENT`` picks, read once per process and change of its file.
+    """Return the environment that ``EMR_PIPELINES_ENVIRONMENT`` picks, read once per process and change of its folder's files.
 
     :raises ConfigurationError: there is no such file, or it is not valid.
     """
     name = os.environ.get("EMR_PIPELINES_ENVIRONMENT", "local")
     folder = include_folder() / "compute"
-    path = folder / f"{name}.yaml"
-    if not re.fullmatch(r"[\w-]+", name) or not path.is_file():
-        available = sorted(file.stem for file in folder.glob("*.yaml"))
-        known = ", ".join(available) or "none"
+    files = environment_files(folder)
+    if name not in files:
+        known = ", ".join(files) or "none"
         raise ConfigurationError(
-            f"EMR_PIPELINES_ENVIRONMENT is {name!r}, and there is no {path}{suggestion(name, available)}; there are: {known}"
+            f"EMR_PIPELINES_ENVIRONMENT is {name!r}, and there is no environment {folder / name}.yaml{suggestion(name, files)}; "
+            f"there are: {known}"
         )
-    return _read_once(path, path.stat().st_mtime_ns, os.environ.get("EMR_PIPELINES_DEPLOYMENT"))
+    changed = tuple((file, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.yaml")))
+    return _read_once(files[name], changed, os.environ.get("EMR_PIPELINES_DEPLOYMENT"))
 
 
 @lru_cache(maxsize=8)
-def _read_once(path: Path, _changed: int, deployment: str | None) -> Environment:
+def _read_once(path: Path, _changed: object, deployment: str | None) -> Environment:
     return read_environment(path, deployment)
 
 
@@ -140,13 +165,8 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
 
     :raises ConfigurationError: what is wrong, with file and line.
     """
-    document = Document(path)
-    content = document.content
-    document.require(
-        set(content) <= set(_SETTINGS),
-        (),
-        _unknown(content, *_SETTINGS),
-    )
+    document = read_document(path)
+    content = document.settings
     name = deployment or content.get("deployment") or ("local" if path.stem == "local" else None)
     document.require(
         isinstance(name, str) and _DEPLOYMENT.fullmatch(name),
@@ -154,90 +174,91 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
         "deployment: name this Airflow installation, here or in EMR_PIPELINES_DEPLOYMENT, with at most 31 lower case letters, "
         "digits and hyphens: compute is found, and ended, by it",
     )
-    buckets = document.model(Buckets, ("buckets",), content.get("buckets") or {})
-    for purpose, bucket in buckets:
-        document.require(
-            _BUCKET.fullmatch(bucket), ("buckets", purpose), f"buckets.{purpose}: {bucket!r} is no name of an S3 bucket"
-        )
-    reaper = content.get("reaper", {})
-    document.require(
-        isinstance(reaper, dict),
-        ("reaper",),
-        "reaper: settings are needed, such as {grace_minutes: 60, dry_run: false}",
-    )
-    watching = content.get("watching", {})
-    document.require(
-        isinstance(watching, dict),
-        ("watching",),
-        "watching: settings are needed, such as {call_share: 0.5, triggerers: 2}",
-    )
-    catalogue = content.get("catalogue")
-    document.require(
-        catalogue is None or isinstance(catalogue, dict),
-        ("catalogue",),
-        "catalogue: the name of its database is needed, such as {database: flights}",
-    )
-    profiles = content.get("profiles")
-    document.require(isinstance(profiles, dict) and profiles, ("profiles",), "profiles: at least one profile is needed")
+    buckets = _buckets(document.part("buckets"))
+    document.require(content["profiles"], ("profiles",), "profiles: at least one profile is needed")
+    rules = read_rules(path)
     return Environment(
         name=path.stem,
         deployment=str(name),
         buckets=buckets,
-        profiles={str(name): _profile(document, str(name), profiles, buckets) for name in profiles},
-        reaper=document.model(Reaping, ("reaper",), reaper),
-        watching=document.model(Watching, ("watching",), watching),
+        profiles={name: read_profile(document, name, rules) for name in content["profiles"]},
+        reaper=document.part("reaper").model(Reaping),
+        watching=document.part("watching").model(Watching),
         source=path,
-        catalogue=None if catalogue is None else document.model(Catalogue, ("catalogue",), catalogue),
+        catalogue=document.part("catalogue").model(Catalogue) if content.get("catalogue") is not None else None,
+        regions={region: _buckets(_buckets_part(document, region)) for region in document.part("regions").settings},
+        rules=rules,
     )
 
 
-def _profile(document: Document, name: str, profiles: dict[str, Any], buckets: Buckets) -> Profile:
-    settings = _inherited(document, name, profiles, ())
-    target = settings.get("target")
+def read_document(path: Path) -> Part:
+    """Read an environment's file over those that it extends; a profile that is ``null`` there is taken out.
+
+    :raises ConfigurationError: one of them cannot be read, or holds what no environment has.
+    """
+    document = _extended(path, ())
+    profiles = document.part("profiles")
+    kept = {str(name): value for name, value in profiles.settings.items() if value is not None}
+    return Part({**document.settings, "profiles": kept}, document.places)
+
+
+def _extended(path: Path, heirs: tuple[Path, ...]) -> Part:
+    document = read(path)
+    unknown = next((name for name in document.settings if name not in _SETTINGS), None)
     document.require(
-        target in target_names(),
-        ("profiles", name, "target"),
-        f"profiles.{name}.target: {target!r} is no target{suggestion(str(target), target_names())}; "
-        f"there are: {', '.join(target_names())}",
+        unknown is None, (str(unknown),), f"there is no such setting: {unknown!r}{suggestion(str(unknown), _SETTINGS)}"
     )
-    for reserved in ("name", "overrides"):
-        document.require(
-            reserved not in settings,
-            ("profiles", name, reserved),
-            f"profiles.{name}: there is no such setting: {reserved!r}",
-        )
-    settings.setdefault("log_uri", f"s3://{buckets.logs}/elasticmapreduce/")
-    return document.model(profile_model(str(target)), ("profiles", name), {**settings, "name": name})
-
-
-def _inherited(document: Document, name: str, profiles: dict[str, Any], heirs: tuple[str, ...]) -> dict[str, Any]:
-    """Return a profile's settings over those of the profile that it extends."""
-    where = ("profiles", name)
-    own = profiles[name]
-    document.require(isinstance(own, dict), where, f"profiles.{name}: settings are needed")
-    document.require(name not in heirs, where, f"profiles.{name}: extends itself through {' -> '.join((*heirs, name))}")
-    parent = own.get("extends")
+    document.require(path not in heirs, ("extends",), f"extends: {path.name} extends itself: take one of the two out")
+    parent = document.settings.get("extends")
     if parent is None:
-        return dict(own)
+        return document
+    source = path.with_name(f"{parent}.yaml")
+    known = sorted(file.stem for file in path.parent.glob("*.yaml") if file != path and file.stem != _POLICY)
     document.require(
-        parent in profiles,
-        (*where, "extends"),
-        f"profiles.{name}.extends: there is no profile {parent!r}{suggestion(str(parent), profiles)}",
+        isinstance(parent, str) and parent in known,
+        ("extends",),
+        f"extends: there is no file {source}{suggestion(str(parent), known)}; there are: {', '.join(known) or 'none'}",
     )
-    settings = _merge(_inherited(document, parent, profiles, (*heirs, name)), own)
-    del settings["extends"]
-    return settings
+    return document.over(_extended(source, (*heirs, path)))
 
 
-def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Merge mappings deeply; any other value over replaces the one under."""
-    merged = dict(under)
-    for name, value in over.items():
-        beneath = merged.get(name)
-        merged[name] = _merge(beneath, value) if isinstance(beneath, dict) and isinstance(value, dict) else value
-    return merged
+def _buckets(part: Part) -> Buckets:
+    buckets = part.model(Buckets)
+    for purpose, bucket in buckets:
+        part.require(
+            _BUCKET.fullmatch(bucket),
+            (purpose,),
+            f"{part.name}.{purpose}: {bucket!r} is no name of an S3 bucket: use 3 to 63 lower case letters, digits, dots and hyphens",
+        )
+    return buckets
 
 
-def _unknown(content: Mapping[str, Any], *known: str) -> str:
-    extra = next((name for name in content if name not in known), "")
-    return f"there is no such setting: {extra!r}{suggestion(extra, known)}"
+def _buckets_part(document: Part, region: str) -> Part:
+    """Return a region's buckets over the environment's: it may have some of its own."""
+    document.part("regions", region).model(_Region)
+    own = document.part("regions", region, "buckets")
+    return own.over(document.part("buckets"))
+
+
+def read_rules(path: Path) -> Rules:
+    """Return what the policy beside an environment's file forbids there.
+
+    :raises ConfigurationError: the policy is wrong.
+    """
+    source = path.with_name(f"{_POLICY}.yaml")
+    return rules_of(read(source), path.stem) if source.is_file() else Rules()
+
+
+def read_profile(document: Part, name: str, rules: Rules) -> Profile:
+    """Return one profile of a file, as its target and the rules allow it.
+
+    :raises ConfigurationError: what is wrong, with the file and the line where it was written.
+    """
+    part = profile_part(document, name)
+    region = str(part.settings.get("region"))
+    regional = region in document.part("regions").settings
+    buckets = _buckets_part(document, region) if regional else document.part("buckets")
+    profile = profile_of(part, name, logs=str(buckets.settings.get("logs")))
+    for violation in violations(rules, profile):
+        part.require(False, (violation.setting,), f"{part.name}: {violation.words} (policy.yaml)")
+    return profile

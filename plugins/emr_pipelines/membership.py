@@ -70,6 +70,11 @@ class Run:
         """What the run was triggered with."""
         return self.membership.offer.choice(self.context["params"], getattr(self.context["dag_run"], "conf", None))
 
+    def unused(self) -> set[str]:
+        """Return the offered profiles whose compute acquire has not reported; none of them where it has reported nothing."""
+        value = self.context["ti"].xcom_pull(task_ids=self.membership.acquire_id)
+        return set(self.membership.offer.profiles) - {Compute.from_json(value["compute"]).profile} if value else set()
+
     def acquired(self) -> tuple[Compute, dict[str, str]]:
         """Return the compute of this run, and the addresses of the job code that was pinned with it.
 

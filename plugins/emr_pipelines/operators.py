@@ -12,7 +12,6 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 
 from emr_pipelines import failures
 from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
-from emr_pipelines.clients import s3_of_profile
 from emr_pipelines.datasets import STAGED_XCOM, Partition, Staged, check_staging, staged_template
 from emr_pipelines.endings import is_unwanted
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
@@ -27,6 +26,7 @@ from emr_pipelines.targets import capabilities_of
 from emr_pipelines.targets.base import Compute, JobRun, Logs
 from emr_pipelines.targets.once import LISTING_LAG
 from emr_pipelines.targets.profile import Profile
+from emr_pipelines.targets.refusals import REFUSALS, is_unreachable
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 from emr_pipelines.watching import JobRunTrigger, job_state_of, target_of, wait_briefly
 
@@ -134,7 +134,7 @@ class EmrJobOperator(BaseOperator):
     def _wait(self, context: Context, compute: Compute, job_run: str, submitted_at: float) -> Any:
         """Wait for the end of the job run: a while in this process, then deferred."""
         self._running = (compute, job_run)
-        state = wait_briefly(lambda: job_state_of(compute, job_run), lambda state: state.state.ended)
+        state = self._look(compute, job_run)
         if not state.state.ended:
             deadline = submitted_at + self.execution_timeout.total_seconds() if self.execution_timeout else None
             usual = usual_seconds(context)
@@ -147,6 +147,16 @@ class EmrJobOperator(BaseOperator):
             )
         return self._ended(context, compute, job_run, state)
 
+    def _look(self, compute: Compute, job_run: str) -> JobState:
+        """Look for a while. What AWS does not tell now the watcher may see later: the job run works on, or has ended."""
+        try:
+            return wait_briefly(lambda: job_state_of(compute, job_run), lambda state: state.state.ended)
+        except REFUSALS as error:
+            if not is_unreachable(error):
+                raise
+            self.log.warning("Job run %s cannot be looked at now: %s", job_run, error)
+            return JobState(RunState.RUNNING, "out of sight")
+
     def resume(
         self, context: Context, event: dict[str, Any], compute: dict[str, str], job_run: str, submitted_at: float
     ) -> Any:
@@ -155,7 +165,7 @@ class EmrJobOperator(BaseOperator):
         where = Compute.from_json(compute)
         self._running = (where, job_run)
         if event.get("deadline"):
-            self._cancelled(where, job_run)
+            self._cancel_late(where, job_run)
             left = self._left(where)
             raise JobDeadlineError(
                 f"Job run {job_run} ran longer than this task's execution_timeout of {self.execution_timeout} and was cancelled.\n"
@@ -287,10 +297,17 @@ class EmrJobOperator(BaseOperator):
         except (ConfigurationError, TypeError) as error:
             self.log.warning("The earlier job run cannot be asked about, so it counts as ended: %s", error)
             return Standing.ENDED, record.job_run
-        if record.job_run:
-            return _standing_of(job_state_of(compute, record.job_run)), record.job_run
-        if found := target.find(compute, self._key(run, record)):
-            return _standing_of(found.state), found.id
+        try:
+            if record.job_run:
+                return _standing_of(job_state_of(compute, record.job_run)), record.job_run
+            if found := target.find(compute, self._key(run, record)):
+                return _standing_of(found.state), found.id
+        except REFUSALS as error:
+            raise JobError(
+                f"{error}: how the earlier job run of this task on {compute.id} (profile {compute.profile!r}) stands could not be asked. "
+                "It may still work, so no other is started; a retry asks again. To go on elsewhere before AWS answers, delete this DAG run "
+                "and trigger it again: its tasks know nothing of what this one started."
+            ) from error
         # Nobody knows when a process that died had submitted: the lag counts from the first look for it.
         return (Standing.UNSEEN if looked < LISTING_LAG else Standing.ABSENT), None
 
@@ -312,13 +329,26 @@ class EmrJobOperator(BaseOperator):
         target_of(compute).cancel(compute, job_run)
         return wait_briefly(lambda: job_state_of(compute, job_run), lambda state: state.state.ended, _CANCEL_SECONDS)
 
+    def _cancel_late(self, compute: Compute, job_run: str) -> None:
+        """Cancel a job run whose time is up.
+
+        :raises JobDeadlineError: AWS does not answer, so that it may work on.
+        """
+        try:
+            self._cancelled(compute, job_run)
+        except REFUSALS as error:
+            raise JobDeadlineError(
+                f"Job run {job_run} ran longer than this task's execution_timeout of {self.execution_timeout}, and could not be cancelled: "
+                f"{error}.\nIt may still work and cost on {compute.id}. Release ends it, or the reaper once AWS answers again; until then "
+                "a retry starts nothing."
+            ) from error
+
     def _pin_missing(self, run: Run, compute: Compute, code: Mapping[str, str]) -> dict[str, str]:
         """Upload what acquire could not know of: the code of a mapped task."""
         missing = [self.artifact(path) for path in self.code_paths() if path not in code]
         if not missing:
             return {}
-        profile = run.environment.profile(compute.profile)
-        return pin(s3_of_profile(profile), run.environment.buckets.artifacts, missing)
+        return pin(run.environment, run.environment.profile(compute.profile), missing)
 
     def _ended(self, context: Context, compute: Compute, job_run: str, state: JobState) -> Any:
         self._running = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -13,11 +14,14 @@ from emr_pipelines.errors import ComputeError, JobError
 from emr_pipelines.keys import Lease
 from emr_pipelines.membership import Membership, Run
 from emr_pipelines.targets.base import Compute, Target
+from emr_pipelines.targets.refusals import is_unreachable
 from emr_pipelines.targets.states import Phase
 from emr_pipelines.watching import wait_briefly
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+logger = logging.getLogger(__name__)
 
 _FAILED = ("failed", "upstream_failed")
 
@@ -30,24 +34,39 @@ class ReleaseOperator(BaseOperator):
     def execute(self, context: Context) -> list[str]:
         """Release; the XCom lists the ids of the compute that was ended."""
         run = Run.of(context)
-        ended = release_lease(run.environment, run.lease, run.membership.offer.profiles)
+        ended = release_lease(run.environment, run.lease, run.membership.offer.profiles, run.unused())
         self.log.info("Released %s", ", ".join(ended) or "nothing: no compute of this run was alive")
         return ended
 
 
-def release_lease(environment: Environment, lease: Lease, profiles: Iterable[str]) -> list[str]:
+def release_lease(
+    environment: Environment, lease: Lease, profiles: Iterable[str], unused: Collection[str] = ()
+) -> list[str]:
     """Cancel the lease's job runs and end its compute in each profile; one profile's trouble keeps no other from ending.
 
+    :param unused: profiles that the run has not worked in, as far as it knows. Where AWS does not answer for one of these, that is
+        only told: a region that is down must not fail the runs that went elsewhere.
     :raises ComputeError: something could not be ended: it still runs and costs.
     """
     ended: list[str] = []
     troubles: list[str] = []
     for profile in profiles:
+        found: list[Compute] = []
         try:
             target = target_of_profile(environment.profile(profile))
-            ended += [compute.id for compute in target.lookup(lease) if end(target, lease, compute)]
+            found = target.lookup(lease)
+            ended += [compute.id for compute in found if end(target, lease, compute)]
         except Exception as error:  # noqa: BLE001  # every profile gets its turn, then all troubles are raised together
-            troubles.append(f"{error} (profile {profile!r})")
+            if not found and profile in unused and is_unreachable(error):
+                logger.warning(
+                    "Profile %r could not be asked whether it has anything of this run, which used another one: %s. If it has, that ends "
+                    "when it is idle, or the reaper ends it once %s answers again.",
+                    profile,
+                    error,
+                    environment.profile(profile).region,
+                )
+            else:
+                troubles.append(f"{error} (profile {profile!r})")
     if troubles:
         raise ComputeError(
             f"{'; '.join(troubles)}. Compute of lease {lease.id} may still run and cost until it is idle for its profile's idle_minutes. "

@@ -41,9 +41,14 @@ def started(rest, endpoint):
     arm(endpoint, service="emr-containers", fault="refuse_capacity", count=1)
     trigger(rest, "moves_on", conf={"target": "serverless,ec2"})
     trigger(rest, "is_refused_once")
+    arm(endpoint, fault="region_down", region="us-west-2")
+    trigger(rest, "rehearse_region_loss", conf={"target": "ec2-west,ec2-europe,ec2"})
     trigger(rest, "stays", conf={"maximum_workers": 1})
     for run_id in ("first", "second", "third"):
         trigger(rest, "waits_for_room", run_id)
+    yield
+    with urllib.request.urlopen(urllib.request.Request(f"{endpoint}/_local_emr/faults", method="DELETE"), timeout=10):
+        pass
 
 
 def test_a_run_whose_first_profile_has_no_capacity_succeeds_on_the_second(rest, client_of):
@@ -56,6 +61,28 @@ def test_a_run_whose_first_profile_has_no_capacity_succeeds_on_the_second(rest, 
     assert choice["refused"][0]["reason"] in said(rest, "moves_on", "emr.acquire")
     steps = client_of("emr").list_steps(ClusterId=acquired["compute"]["id"])["Steps"]
     assert [step["Status"]["State"] for step in steps] == ["COMPLETED"]
+
+
+def test_a_run_whose_region_is_lost_ends_well_in_the_next_with_code_of_its_bucket(rest, client_of):
+    assert ended_run(rest, "rehearse_region_loss", RUN)["state"] == "success"
+    told = rest.xcom("rehearse_region_loss", RUN, "tell")
+    went = {"lost": "us-west-2", "went_to": "eu-west-1", "profile": "ec2-europe", "code": "local-artifacts-europe"}
+    assert {name: told[name] for name in went} == went
+    assert "Service is unable to handle request" in told["reason"] or "temporary failure" in told["reason"]
+    acquired = rest.xcom("rehearse_region_loss", RUN, "emr.acquire")
+    assert acquired["code"]["jobs/rehearse.py"].startswith("s3://local-artifacts-europe/code/")
+    steps = client_of("emr", "eu-west-1").list_steps(ClusterId=acquired["compute"]["id"])["Steps"]
+    assert [step["Status"]["State"] for step in steps] == ["COMPLETED"]
+
+
+def test_a_region_that_is_lost_is_reported_by_release_and_leaves_nothing_elsewhere(rest, client_of):
+    assert ended_run(rest, "rehearse_region_loss", RUN)["state"] == "success"
+    warnings = said(rest, "rehearse_region_loss", "emr.release")
+    assert "Profile 'ec2-west' could not be asked whether it has anything of this run" in warnings
+    live = client_of("emr", "eu-west-1").list_clusters(
+        ClusterStates=["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING"]
+    )
+    assert live["Clusters"] == []
 
 
 def test_a_link_of_acquire_leads_to_why_this_compute_was_used(rest):

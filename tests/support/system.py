@@ -41,7 +41,22 @@ PROFILES = """
   ec2-one-at-a-time:
     extends: ec2
     max_concurrent: 1
+
+  ec2-west:
+    extends: ec2
+    region: us-west-2
+
+  ec2-europe:
+    extends: ec2
+    region: eu-west-1
+
+regions:
+  us-west-2: {buckets: {artifacts: local-artifacts-west, logs: local-logs-west}}
+  eu-west-1: {buckets: {artifacts: local-artifacts-europe, logs: local-logs-europe}}
 """
+REGIONS = {"us-west-2": "west", "eu-west-1": "europe"}
+"""Regions that have buckets of their own, and how their names end."""
+
 SAYS_HELLO = """\
 from pyspark.sql import SparkSession
 
@@ -67,16 +82,21 @@ def endpoint(tmp_path_factory):
         yield url
 
 
+def regional_client(endpoint: str, service: str, region: str):
+    """Return a client of the endpoint in a region."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=CLIENT_ENVIRONMENT["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CLIENT_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
 @pytest.fixture(scope="session")
 def client_of(endpoint):
-    def client(service: str):
-        return boto3.client(
-            service,
-            endpoint_url=endpoint,
-            region_name=CLIENT_ENVIRONMENT["AWS_DEFAULT_REGION"],
-            aws_access_key_id=CLIENT_ENVIRONMENT["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CLIENT_ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
-        )
+    def client(service: str, region: str = CLIENT_ENVIRONMENT["AWS_DEFAULT_REGION"]):
+        return regional_client(endpoint, service, region)
 
     return client
 
@@ -92,6 +112,12 @@ def airflow(endpoint, client_of, tmp_path_factory):
             check=True,
             env={**os.environ, **CLIENT_ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint, "PYTHONPATH": str(ROOT / "include")},
         )
+    for region, name in REGIONS.items():
+        for purpose in ("logs", "artifacts"):
+            where = {"LocationConstraint": region}
+            regional_client(endpoint, "s3", region).create_bucket(
+                Bucket=f"local-{purpose}-{name}", CreateBucketConfiguration=where
+            )
     dags = tmp_path_factory.mktemp("dags")
     (dags / "flights_catchup.py").write_text(catchup_dag())
     extra = [dags, ROOT / "tests" / "pipelines" / "dags"]

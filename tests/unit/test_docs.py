@@ -20,7 +20,7 @@ from botocore.session import get_session
 from docs import generate, permissions, samples
 from docs.samples import SITUATIONS
 from emr_pipelines import EmrJobOperator
-from emr_pipelines.environments import read_environment
+from emr_pipelines.check_profiles import check_folder
 from emr_pipelines.keys import Attempt, Record, Standing, decide
 from emr_pipelines.quality import compile_plan, parse_ruleset
 from emr_pipelines.targets import target_names
@@ -300,11 +300,17 @@ def test_a_ruleset_of_the_pages_compiles(page, text):
     assert len(compile_plan(ruleset).checks) == len(ruleset.rules)
 
 
-@pytest.mark.parametrize(("page", "text"), blocks("yaml"))
-def test_an_environment_of_the_pages_is_valid(page, text, tmp_path):
-    path = tmp_path / "dev.yaml"
-    path.write_text(text)
-    assert len(read_environment(path).profiles) > 0, page
+@pytest.mark.parametrize("page", sorted({page for page, _ in blocks("yaml")}))
+def test_the_environments_of_a_page_are_valid(page, tmp_path):
+    """A block that names its file stands beside the others of its page; one that does not stands alone."""
+    titled = {title[1]: text for _, text in blocks("yaml", [ROOT / page]) if (title := TITLE.match(text))}
+    alone = [text for _, text in blocks("yaml", [ROOT / page]) if not TITLE.match(text)]
+    for number, files in enumerate([titled, *({"include/compute/dev.yaml": text} for text in alone)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for title, text in files.items():
+            (folder / Path(title).name).write_text(text)
+        assert [line for line in check_folder(folder) if line.wrong and files] == [], page
 
 
 def actions(statement: dict) -> set[str]:

@@ -7,10 +7,20 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from local_emr.faults.buckets import RateLimiter
-from local_emr.faults.kinds import Act, CallFault, ClockSkew, ComputeFault, EventFault, Fault, Lag, RateLimit
+from local_emr.faults.kinds import (
+    Act,
+    CallFault,
+    ClockSkew,
+    ComputeFault,
+    EventFault,
+    Fault,
+    Lag,
+    RateLimit,
+    RegionDown,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from local_emr.journal import Call
 
@@ -80,9 +90,11 @@ class Faults:
         with self._lock:
             return [armed.told() for armed in self._armed]
 
-    def strike(self, call: Call, region: str, now: float) -> Fault | None:
-        """Say which fault strikes a call, and count it; None: no fault."""
+    def strike(self, call: Call, region: str, now: float, *, also_of: Collection[str] = ()) -> Fault | None:
+        """Say which fault strikes a call, and count it; None: no fault. `also_of`: regions of what it asks for."""
         with self._lock:
+            if down := self._down(call.service, {region, *also_of}):
+                return down
             for armed in self._of(call.service):
                 fault = armed.fault
                 if isinstance(armed, _ArmedLimit) and armed.refuses(region, call.operation, now):
@@ -102,9 +114,11 @@ class Faults:
                     return True
         return False
 
-    def strike_event(self, service: str, name: str, state: str) -> EventFault | None:
+    def strike_event(self, service: str, region: str, name: str, state: str) -> EventFault | RegionDown | None:
         """Say which fault strikes the event that what has this name is in `state`, and count it; None: no fault."""
         with self._lock:
+            if down := self._down(service, {region}):
+                return down
             for armed in self._of(service):
                 fault = armed.fault
                 if isinstance(fault, EventFault) and fault.means(name, state) and armed.struck < fault.count:
@@ -119,6 +133,13 @@ class Faults:
     def skew(self, service: str) -> float:
         """Return how many seconds the clock of `service` is ahead, and count it; 0: it is right."""
         return self._seconds(ClockSkew, service)
+
+    def _down(self, service: str, regions: Collection[str]) -> RegionDown | None:
+        for armed in self._armed:
+            if isinstance(armed.fault, RegionDown) and armed.fault.means(service, regions):
+                armed.struck += 1
+                return armed.fault
+        return None
 
     def _seconds(self, kind: type[Lag | ClockSkew], service: str) -> float:
         """Return the seconds of the latest fault of its kind."""

@@ -7,16 +7,22 @@ plane asks; or events, and who sends them asks; or what runs now, and the contro
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.session import get_session
 
 from local_emr.faults.buckets import RATES
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 EMR_SERVICES = {"elasticmapreduce": "emr", "emr-containers": "emr-containers", "emr-serverless": "emr-serverless"}
 """The services whose control planes are ours, as requests are signed for them, with botocore's names."""
+
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 
 
 class InvalidFaultError(ValueError):
@@ -256,6 +262,35 @@ class ClockSkew(Fault):
         _check_seconds(self.seconds, -self.longest, self.longest)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RegionDown(Fault):
+    """No call of a region is answered any more, of `service` alone if given; what is in the region stays, and goes on.
+
+    Calls are refused with ServiceUnavailable, or when `silent` their connections are closed; neither has an effect. Of S3
+    it strikes who calls in this region, and who asks for a bucket of this region from anywhere.
+    """
+
+    kind = "region_down"
+    strikes = ()
+
+    service: str | None = None  # type: ignore[assignment]  # all of them
+    region: str = ""
+    silent: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise InvalidFaultError for what cannot be."""
+        if self.service is not None:
+            super().__post_init__()
+        if not isinstance(self.region, str) or not _REGION.fullmatch(self.region):
+            raise InvalidFaultError(f"{self.region!r} is no region: give the one that goes down, such as us-east-1.")
+        if not isinstance(self.silent, bool):
+            raise InvalidFaultError(f"silent must be true or false, not {self.silent!r}.")
+
+    def means(self, service: str, regions: Collection[str]) -> bool:
+        """Say whether it strikes a call of `service` that touches these regions."""
+        return self.service in {None, service} and self.region in regions
+
+
 KINDS: dict[str, type[Fault]] = {
     kind.kind: kind
     for kind in (
@@ -274,6 +309,7 @@ KINDS: dict[str, type[Fault]] = {
         Vanish,
         Lag,
         ClockSkew,
+        RegionDown,
     )
 }
 """All faults by their names."""

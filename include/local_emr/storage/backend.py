@@ -37,6 +37,15 @@ def forget() -> None:
                     bucket.keys.forget()
 
 
+def region_of(bucket: str) -> str | None:
+    """Return the region of a bucket that somebody has created or used since the endpoint started; None: nobody has."""
+    for regions in list(s3_backends.values()):
+        for backend in list(regions.values()):
+            if (known := backend.buckets.get(bucket)) is not None:
+                return str(known.region_name)
+    return None
+
+
 class DirectoryBackend(S3Backend):
     """S3 of one account whose buckets are the folders of `root`."""
 

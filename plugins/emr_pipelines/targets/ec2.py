@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -27,6 +27,7 @@ from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.ec2_steps import LIVE_STEPS, job_state, step_request
 from emr_pipelines.targets.job_runs import ENDED_SLACK
 from emr_pipelines.targets.once import send_once
+from emr_pipelines.targets.profile import given
 from emr_pipelines.targets.refusals import REFUSALS, did_nothing, job_refused
 from emr_pipelines.targets.s3_logs import log_tails
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
@@ -51,7 +52,7 @@ class Ec2:
 
     capabilities = Capabilities(
         title="EMR on EC2",
-        engines=frozenset({"spark", "hive", "command"}),
+        engines=frozenset(get_args(Engine)),
         owners=frozenset({"run", "profile"}),
         bills_while_idle=True,
         reports_its_bill=False,
@@ -95,7 +96,8 @@ class Ec2:
         step = step_request(job, code, self._clusters.step_name(key), self._profile)
 
         def send() -> str:
-            answer = self._clients.once("emr").add_job_flow_steps(JobFlowId=compute.id, Steps=[step])
+            role = given({"ExecutionRoleArn": self._profile.execution_role})
+            answer = self._clients.once("emr").add_job_flow_steps(JobFlowId=compute.id, Steps=[step], **role)
             return str(answer["StepIds"][0])
 
         def find() -> str | None:

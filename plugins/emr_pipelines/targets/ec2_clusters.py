@@ -17,6 +17,7 @@ from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Key, Lease, lease_in
 from emr_pipelines.targets.base import Clients, Compute, Owned
 from emr_pipelines.targets.ec2_profile import Ec2Profile
+from emr_pipelines.targets.ec2_security_configurations import secured
 from emr_pipelines.targets.once import send_once
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG
 from emr_pipelines.targets.refusals import REFUSALS, did_nothing, refused
@@ -114,11 +115,11 @@ class RunClusters(Clusters):
             if not clusters:
                 made = self._create(lease, engines)
                 clusters = self._living(lease, made.id) or [made]
+            for twin in clusters[1:]:
+                self.release(twin)
         except REFUSALS as error:
             what = f"the clusters of profile {self._profile.name!r} could not be listed"
             raise refused(error, what, _MAY_RUN) from error
-        for twin in clusters[1:]:
-            self.release(twin)
         return clusters[0]
 
     def lookup(self, lease: Lease) -> list[Compute]:
@@ -166,7 +167,7 @@ class RunClusters(Clusters):
         return Compute("ec2", self._profile.name, cluster, lease, overrides=self._profile.overrides)
 
     def _create(self, lease: Lease, engines: frozenset[Engine]) -> Compute:
-        request = self._profile.request(lease, engines)
+        request = self._profile.request(lease, engines) | secured(self._profile, self._clients)
         try:
             made = send_once(
                 lambda: str(self._clients.once("emr").run_job_flow(**request)["JobFlowId"]), lambda: self._oldest(lease)

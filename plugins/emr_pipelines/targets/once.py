@@ -21,7 +21,10 @@ LISTING_LAG = 15.0
 """Seconds after which an effect that no listing shows is taken not to have happened. AWS states no bound; issue reports name seconds."""
 
 _GIVE_UP = 180.0
-"""Seconds spent waiting between refusals (throttled, or not reached at all) after which the last one is raised."""
+"""Seconds spent waiting between throttles after which the last one is raised."""
+
+_UNREACHED = 45.0
+"""Seconds since the first attempt after which the failure of a service, or not to reach it, is raised: another may work."""
 
 THROTTLED = frozenset({"ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException"})
 """The codes with which AWS says that there were too many calls."""
@@ -60,8 +63,10 @@ def send_once(
 ) -> _Found:
     """Make a call happen once: ``send`` it, and after a lost answer ``find`` its effect before sending again.
 
-    :raises botocore.exceptions.ClientError: AWS refused the call for good, or for longer than three minutes.
+    :raises botocore.exceptions.ClientError: AWS refused the call for good, throttled it for three minutes, or failed for most of one.
     """
+    begun = now()
+    may_have_happened = False
 
     def settled() -> _Found | None:
         until = now() + LISTING_LAG
@@ -70,17 +75,28 @@ def send_once(
         return found
 
     def attempt() -> _Found:
+        nonlocal may_have_happened
+        # Where the effect could not be looked for, it still has to be before anything is sent again.
+        if may_have_happened and (found := settled()) is not None:
+            return found
         try:
             return send()
         except Exception as error:
-            if effect_of(error) is Effect.UNKNOWN and (found := settled()) is not None:
+            may_have_happened = effect_of(error) is Effect.UNKNOWN
+            if may_have_happened and (found := settled()) is not None:
                 return found
+            may_have_happened = False
             raise
+
+    def stop(attempts: tenacity.RetryCallState) -> bool:
+        error = attempts.outcome.exception() if attempts.outcome else None
+        throttled = isinstance(error, ClientError) and error.response["Error"].get("Code") in THROTTLED
+        return attempts.idle_for >= _GIVE_UP if throttled else now() - begun >= _UNREACHED
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: effect_of(error) is not Effect.NONE),
         wait=tenacity.wait_random_exponential(multiplier=1, max=30),
-        stop=lambda attempts: attempts.idle_for >= _GIVE_UP,
+        stop=stop,
         sleep=sleep,
         reraise=True,
     )

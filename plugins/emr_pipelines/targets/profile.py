@@ -10,9 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from emr_pipelines.keys import Key, Lease
+from emr_pipelines.targets.secret_names import Properties
 
 Relaxed = Literal[
     "public_subnet",
@@ -42,23 +52,45 @@ def _role(text: str) -> str:
     return text
 
 
-Address = Annotated[str, StringConstraints(pattern=r"^s3://[^/]+/.*$")]
+@dataclass(frozen=True)
+class Like:
+    """Text of a form, which a mistake tells by an example."""
+
+    pattern: str
+    example: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the form after the type."""
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Show the example."""
+        return {**handler(schema), "examples": [self.example]}
+
+    def _checked(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"{text!r} has not the form that is needed: write it like {self.example}")
+        return text
+
+
+Address = Annotated[str, Like(r"s3://[^/\s]+/\S*", "s3://example-bucket/folder/")]
+Region = Annotated[str, Like(r"[a-z]{2}(-[a-z]+)+-\d", "us-east-1")]
 RoleArn = Annotated[str, AfterValidator(_role)]
-Subnet = Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")]
-SecurityGroup = Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")]
+Subnet = Annotated[str, Like(r"subnet-[0-9a-f]+", "subnet-0123456789abcdef0")]
+SecurityGroup = Annotated[str, Like(r"sg-[0-9a-f]+", "sg-0123456789abcdef0")]
 
 
 class Settings(BaseModel):
     """Settings: frozen, and a name that is not among them is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
 
 
 class Classification(Settings):
     """A configuration classification, such as ``spark-defaults``, with its properties."""
 
     classification: str
-    properties: dict[str, str] = {}
+    properties: Properties = Field(default={})
     configurations: tuple[Classification, ...] = ()
 
 
@@ -77,7 +109,7 @@ class Profile(Settings):
     target: str
     description: str = ""
     """A few words for the form in which a person chooses."""
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    region: Region
     """The AWS region."""
     connection: str | None = None
     """The Airflow connection to AWS; ``None`` uses boto3's own chain (environment, instance role)."""
@@ -93,7 +125,7 @@ class Profile(Settings):
     @model_validator(mode="after")
     def _tags_are_free(self) -> Self:
         if reserved := [tag for tag in self.tags if tag.startswith(("emr-pipelines:", "aws:"))]:
-            raise ValueError(f"tag {reserved[0]!r} is reserved")
+            raise ValueError(f"tag {reserved[0]!r} has a prefix that is not free: give it another name")
         return self
 
     @property
@@ -145,3 +177,8 @@ class Profile(Settings):
 def given(request: dict[str, Any]) -> dict[str, Any]:
     """Leave out of a request what was not given."""
     return {name: value for name, value in request.items() if value is not None}
+
+
+def version_of(release: str) -> tuple[int, ...]:
+    """Return a release label's numbers: of ``emr-7.9.0`` 7, 9 and 0."""
+    return tuple(int(number) for number in re.findall(r"\d+", release))

@@ -18,8 +18,8 @@ from emr_pipelines.targets.once import Effect, effect_of
 _SHORTAGE_CODE = re.compile(r"ServiceQuotaExceeded|LimitExceeded|Insufficient\w*Capacity")
 """Codes with which AWS says that there is not enough of something; EC2's are those of EMR too."""
 
-_THROTTLED = re.compile(r"Throttl|TooManyRequests")
-"""Codes of throttles; ``EKSRequestThrottledException`` is what EKS told EMR."""
+_THROTTLED = re.compile(r"Throttl|TooManyRequests|RequestLimitExceeded|SlowDown")
+"""Codes of throttles; ``EKSRequestThrottledException`` is what EKS told EMR, ``SlowDown`` is S3's."""
 
 _MISTAKES = frozenset({"ValidationException", "InvalidRequestException"})
 """Codes of mistakes, with which AWS also answers some requests for more than there is; then only the message tells."""
@@ -60,6 +60,13 @@ def is_shortage(error: ClientError | BotoCoreError) -> bool:
 def is_outage(error: ClientError | BotoCoreError) -> bool:
     """Whether the service itself failed, throttled the call, or could not be reached."""
     return effect_of(error) is not Effect.NONE or bool(_THROTTLED.search(code_of(error)))
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether a call came to no answer, or to the answer that the service failed; a throttle says that it works."""
+    return effect_of(error) is not Effect.NONE and not (
+        isinstance(error, ClientError) and bool(_THROTTLED.search(code_of(error)))
+    )
 
 
 def did_nothing(error: ClientError | BotoCoreError, operation: str) -> bool:

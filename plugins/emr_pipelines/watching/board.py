@@ -46,6 +46,10 @@ class Subject(Protocol):
     def announced(self) -> bool:
         """Whether events tell of it, too, so that looks may be rare where events come."""
 
+    @property
+    def patience(self) -> float | None:
+        """For how many seconds AWS may not be reached until those who wait are told; ``None``: they wait until it is."""
+
     def profile(self) -> Profile:
         """Return the profile whose target tells. Raises ``ConfigurationError`` when the environment no longer has it."""
 
@@ -63,6 +67,7 @@ class Group:
     """By item."""
     refusals: int = 0
     failures: int = 0
+    unreached_since: float | None = None
 
     def everybody(self) -> list[Wait]:
         """List those who wait."""
@@ -112,15 +117,25 @@ class Board:
     def looked(self, group: Group, begun: float, pace: Pace) -> None:
         """Take the end of a look; the next one, counted from when this one began, is due when the first who waits wants it."""
         group.refusals = group.failures = 0
+        group.unreached_since = None
         pauses = (look_again_in(begun - wait.since, pace, wait.expected) for wait in group.everybody())
         group.due = begun + min(pauses, default=pace.latest) * self._jitter()
+        # Of those that are due at the same moment, the one comes last that had its turn last.
+        if self._groups.get(group.subject.key) is group:
+            self._groups[group.subject.key] = self._groups.pop(group.subject.key)
 
-    def failed(self, group: Group, now: float, pace: Pace, *, refused: bool) -> list[Wait]:
-        """Take a look that failed; return those who are to be told: all, when it was refused too often. None for a throttle."""
+    def failed(self, group: Group, now: float, pace: Pace, *, refused: bool, reached: bool = True) -> list[Wait]:
+        """Take a look that failed; return those who are to be told: all, when it was refused too often. None for a throttle.
+
+        All, too, when AWS was not ``reached`` for longer than the subject's patience.
+        """
         group.failures += 1
         group.refusals = group.refusals + 1 if refused else 0
+        group.unreached_since = None if reached else group.unreached_since or now
         group.due = now + after_failures(group.failures, pace) * self._jitter()
-        if group.refusals < TOLERATED:
+        unreached = now - group.unreached_since if group.unreached_since else 0.0
+        patience = group.subject.patience
+        if group.refusals < TOLERATED and (patience is None or unreached < patience):
             return []
         told = group.everybody()
         for wait in told:

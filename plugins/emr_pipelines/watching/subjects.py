@@ -19,6 +19,9 @@ FEW = 3
 SURE_SECONDS = 3600.0
 """Seconds after which one of many is asked about by itself, should no listing ever tell of its end."""
 
+UNREACHED_SECONDS = 120.0
+"""Seconds after which who waits for compute, or for room, is told that AWS cannot be reached: another profile may have it."""
+
 _TURN = 100
 """One of so many at most is asked about by itself in one look."""
 
@@ -30,6 +33,7 @@ class JobRuns:
     """The job runs on one compute."""
 
     announced = True
+    patience = None  # it may be at work, and nothing else shall be started instead
 
     def __init__(self, compute: Compute) -> None:
         self.compute = compute
@@ -81,6 +85,7 @@ class Computes:
     """Compute of one target that starts."""
 
     announced = False
+    patience = UNREACHED_SECONDS
 
     def __init__(self, compute: Compute) -> None:
         self._profile = profile_of(compute)
@@ -105,6 +110,7 @@ class Room:
     """Whether fewer runs of a deployment hold compute of a profile than its ``max_concurrent``."""
 
     announced = False
+    patience = UNREACHED_SECONDS
 
     def __init__(self, profile: str, deployment: str) -> None:
         self._name = profile

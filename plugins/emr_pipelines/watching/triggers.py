@@ -23,7 +23,8 @@ from emr_pipelines.watching.watcher import watcher_for
 class _Waiting(BaseTrigger):
     """Waits for an answer, or until the deadline, and yields one event. Times are in seconds since 1970.
 
-    The event holds what the watcher answered, ``{"deadline": True}``, or ``{"error": ...}``: nobody can be asked any more.
+    The event holds what the watcher answered, ``{"deadline": True}``, ``{"error": ...}``: nobody can be asked any more, or
+    ``{"unreachable": ...}``: AWS has not answered for minutes.
     """
 
     def __init__(self, deadline: float | None) -> None:

@@ -17,6 +17,7 @@ from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Clients
 from emr_pipelines.targets.once import Effect, effect_of
 from emr_pipelines.targets.profile import Profile
+from emr_pipelines.targets.refusals import is_unreachable
 from emr_pipelines.watching import listening, metrics
 from emr_pipelines.watching.board import Answer, Board, Group, Subject, Wait
 from emr_pipelines.watching.budget import Budget
@@ -126,10 +127,11 @@ class Watcher:
         metrics.look_failed(self.place.target, self.place.region)
         _log.warning("Looking at %s failed, will look again: %s", group.subject.key, error)
         with self._changed:
-            refused = effect_of(error) is Effect.NONE
-            told = self._board.failed(group, time.time(), self._pace_of(group.subject), refused=refused)
+            refused, unreachable = effect_of(error) is Effect.NONE, is_unreachable(error)
+            pace = self._pace_of(group.subject)
+            told = self._board.failed(group, time.time(), pace, refused=refused, reached=not unreachable)
         for wait in told:
-            wait.tell({"error": f"{type(error).__name__}: {error}"})
+            wait.tell({"unreachable" if unreachable else "error": f"{type(error).__name__}: {error}"})
 
 
 _watchers: dict[Place, Watcher] = {}

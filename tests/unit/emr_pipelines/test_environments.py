@@ -116,6 +116,126 @@ def test_a_profile_inherits_deeply_and_overrides_what_it_names(tmp_path):
     assert large.name == "large"
 
 
+SHARED = """\
+presets:
+  adaptive:
+    configurations: [{classification: spark-defaults, properties: {spark.sql.adaptive.enabled: "true"}}]
+    idle_minutes: 7
+  tagged: {tags: {team: flights}, idle_minutes: 8}
+profiles:
+  ec2:
+    target: ec2
+    region: us-east-1
+    primary: {type: m5.xlarge}
+    core: {type: m5.xlarge, count: 2}
+    tags: {layer: shared}
+  large:
+    extends: ec2
+    presets: [adaptive, tagged]
+    core: {count: 9}
+"""
+
+HEIR = """\
+extends: defaults
+deployment: team-a
+buckets: {data: a-data, logs: a-logs, artifacts: a-artifacts}
+"""
+
+
+def shared(tmp_path: Path, heir: str = HEIR, beneath: str = SHARED) -> Path:
+    (tmp_path / "defaults.yaml").write_text(beneath)
+    return written(tmp_path, heir)
+
+
+def test_a_file_takes_over_what_the_file_says_that_it_extends(tmp_path):
+    environment = read_environment(shared(tmp_path))
+    assert list(environment.profiles) == ["ec2", "large"]
+    assert environment.profile("large").core.count == 9
+    assert environment.profile("ec2").log_uri == "s3://a-logs/elasticmapreduce/"
+
+
+def test_a_file_overrides_profiles_of_the_file_that_it_extends_and_takes_them_out(tmp_path):
+    heir = HEIR + "profiles:\n  ec2: {core: {count: 3}}\n  large: null\n  more: {extends: ec2, idle_minutes: 5}\n"
+    environment = read_environment(shared(tmp_path, heir))
+    assert {name: (one.core.count, one.idle_minutes) for name, one in environment.profiles.items()} == {
+        "ec2": (3, 30),
+        "more": (3, 5),
+    }
+
+
+def test_presets_lie_over_what_a_profile_extends_and_beneath_what_it_says_the_later_over_the_earlier(tmp_path):
+    profile = read_environment(shared(tmp_path)).profile("large")
+    assert (profile.idle_minutes, profile.tags) == (8, {"layer": "shared", "team": "flights"})
+    assert [one.classification for one in profile.configurations] == ["spark-defaults"]
+
+
+SHARED_WRONG = [
+    # in the heir and beneath it: what is changed, the file and line that the message names, what it says
+    ("extends: defaults", "extends: default", "dev.yaml:1", "there is no file", "there are: defaults"),
+    ("deployment: team-a", "preset: {}", "dev.yaml:2", "there is no such setting: 'preset' (did you mean 'presets'?)"),
+    ("count: 9", "count: nine", "defaults.yaml:16", "profiles.large.core.count: 'nine' is no whole number: write one"),
+    ("idle_minutes: 7", "idle_minute: 7", "defaults.yaml:4", "profiles.large.idle_minute: there is no such setting"),
+    ("idle_minutes: 8", "idle_minutes: 0", "defaults.yaml:5", "profiles.large.idle_minutes: 0 is too little"),
+    ("[adaptive, tagged]", "[adaptve]", "defaults.yaml:15", "there is no preset 'adaptve' (did you mean 'adaptive'?)"),
+    ("[adaptive, tagged]", "adaptive", "defaults.yaml:15", "presets: write a list, such as [adaptive, kryo]"),
+    ("idle_minutes: 7", "target: ec2", "defaults.yaml:4", "presets.adaptive: a preset has no target: leave it out"),
+    ("presets:\n", "extends: dev\npresets:\n", "dev.yaml:1", "extends: dev.yaml extends itself"),
+    (
+        "  tagged: {tags: {team: flights}, idle_minutes: 8}",
+        "  tagged: 8",
+        "defaults.yaml:5",
+        "settings are needed here",
+    ),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "place", "says"), [(*wrong[:3], wrong[3:]) for wrong in SHARED_WRONG])
+def test_a_mistake_is_named_with_the_file_and_line_in_which_it_was_written(tmp_path, good, bad, place, says):
+    path = shared(tmp_path, HEIR.replace(good, bad, 1), SHARED.replace(good, bad, 1))
+    with pytest.raises(ConfigurationError) as caught:
+        read_environment(path)
+    assert str(caught.value).startswith(f"{tmp_path / place}: ")
+    assert [words for words in says if words not in str(caught.value)] == []
+
+
+def test_an_inherited_setting_that_a_heir_replaced_is_named_where_the_heir_wrote_it(tmp_path):
+    path = shared(tmp_path, HEIR + "profiles:\n  large:\n    core: {count: 0}\n")
+    with pytest.raises(ConfigurationError, match=re.escape(f"{path}:6: profiles.large.core.count: 0 is too little")):
+        read_environment(path)
+
+
+def test_a_region_may_have_buckets_of_its_own_and_keeps_the_others(tmp_path):
+    text = GOOD + "  far: {extends: ec2, region: eu-west-1}\nregions:\n  eu-west-1: {buckets: {logs: eu-logs}}\n"
+    environment = read_environment(written(tmp_path, text))
+    assert environment.buckets_in("us-east-1") == environment.buckets
+    assert environment.buckets_in("eu-west-1").model_dump() == {
+        "data": "a-data",
+        "logs": "eu-logs",
+        "artifacts": "a-artifacts",
+    }
+    assert environment.profile("far").log_uri == "s3://eu-logs/elasticmapreduce/"
+    assert environment.profile("ec2").log_uri == "s3://a-logs/elasticmapreduce/"
+
+
+def test_what_environments_share_and_the_policy_are_no_environments(tmp_path, monkeypatch):
+    (tmp_path / "compute").mkdir()
+    shared(tmp_path / "compute")
+    monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(tmp_path))
+    monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", "defaults")
+    with pytest.raises(ConfigurationError, match=r"there are: dev$"):
+        current_environment()
+
+
+def test_an_edit_of_the_file_that_is_extended_is_read_again(tmp_path, monkeypatch):
+    (tmp_path / "compute").mkdir()
+    shared(tmp_path / "compute")
+    monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(tmp_path))
+    monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", "dev")
+    before = current_environment().profile("large").core.count
+    (tmp_path / "compute" / "defaults.yaml").write_text(SHARED.replace("count: 9", "count: 11"))
+    assert (before, current_environment().profile("large").core.count) == (9, 11)
+
+
 def test_the_environment_variable_names_the_deployment_over_the_file(tmp_path):
     assert read_environment(written(tmp_path, GOOD), "team-b").deployment == "team-b"
 
@@ -149,15 +269,20 @@ WRONG = [
     ("region: us-east-1", "region: virginia", 6, "profiles.ec2.region"),
     ("type: m5.xlarge", "typ: m5.xlarge", 7, "profiles.ec2.primary"),
     ("type: m5.xlarge", "type: large", 7, "profiles.ec2.primary.type"),
-    ("type: m5.xlarge", "type: m5.xlarge, count: 3", 4, "a transient cluster has one primary node"),
-    ("data: a-data, ", "", 2, "buckets.data: Field required"),
+    ("type: m5.xlarge", "type: m5.xlarge, count: 2", 4, "a cluster has 1 primary node, or 3 for high availability"),
+    ("data: a-data, ", "", 2, "buckets.data: this setting is missing: add it"),
     ("data: a-data", "data: A_Data", 2, "'A_Data' is no name of an S3 bucket"),
     ("deployment: team-a", "deployment: Team A", 1, "name this Airflow installation"),
     ("deployment: team-a", "deploy: team-a", 1, "there is no such setting: 'deploy' (did you mean 'deployment'?)"),
     ("profiles:", "reaper: {grace_minute: 5}\nprofiles:", 3, "no such setting (did you mean 'grace_minutes'?)"),
-    ("profiles:", "reaper: {grace_minutes: -1}\nprofiles:", 3, "reaper.grace_minutes: Input should be greater than"),
-    ("profiles:", "reaper:\n  dry_run: perhaps\nprofiles:", 4, "reaper.dry_run: Input should be a valid boolean"),
-    ("profiles:", "reaper: false\nprofiles:", 3, "reaper: settings are needed, such as {grace_minutes: 60"),
+    (
+        "profiles:",
+        "reaper: {grace_minutes: -1}\nprofiles:",
+        3,
+        "reaper.grace_minutes: -1 is too little: at least 0 is needed",
+    ),
+    ("profiles:", "reaper:\n  dry_run: perhaps\nprofiles:", 4, "reaper.dry_run: 'perhaps' is neither true nor false"),
+    ("profiles:", "reaper: false\nprofiles:", 3, "reaper: settings are needed here, as name: value"),
     ("target: ec2", "extends: other", 5, "there is no profile 'other'"),
     ("target: ec2", "extends: ec2", 4, "extends itself through ec2 -> ec2"),
     ("target: ec2", "target: ec2\n    target: ec2", 6, "'target' stands here a second time"),

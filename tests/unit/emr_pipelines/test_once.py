@@ -90,5 +90,33 @@ def test_a_throttle_that_never_ends_is_raised_after_minutes():
     assert 120 < service.clock < 600
 
 
+def test_what_could_not_be_looked_for_is_looked_for_before_anything_is_sent_again():
+    service = Service((ReadTimeoutError(endpoint_url=URL), True))
+    shown, looks = service.find, []
+
+    def find():
+        looks.append(service.clock)
+        if len(looks) < 3:
+            raise refused("ServiceUnavailable", 503)
+        return shown()
+
+    service.find = find
+    assert service.run() == "j-1"
+    assert service.happened == ["j-1"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [EndpointConnectionError(endpoint_url=URL), ReadTimeoutError(endpoint_url=URL), refused("ServiceUnavailable", 503)],
+    ids=["not reached", "no answer", "out of service"],
+)
+def test_a_service_that_does_not_answer_is_given_up_within_about_a_minute(error):
+    service = Service()
+    service.send = lambda: (_ for _ in ()).throw(error)
+    with pytest.raises(type(error)):
+        service.run()
+    assert 45 <= service.clock < 95
+
+
 def test_a_bug_of_ours_is_no_reason_to_send_again():
     assert effect_of(KeyError("x")) is Effect.NONE

@@ -599,8 +599,11 @@ def test_an_approval_is_read_from_what_airflow_returns():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ("catalogue: flights", "catalogue: the name of its database is needed, such as {database: flights}"),
-        ("catalogue: {database: My-Db}", "catalogue.database: String should match pattern"),
+        ("catalogue: flights", "catalogue: settings are needed here, as name: value"),
+        (
+            "catalogue: {database: My-Db}",
+            "catalogue.database: 'My-Db' has not the form that is needed: write it like flights",
+        ),
         ("catalogue: {databas: db}", r"catalogue.databas: there is no such setting \(did you mean 'database'\?\)"),
     ],
 )

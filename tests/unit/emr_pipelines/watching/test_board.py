@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emr_pipelines.watching.board import TOLERATED, Board, Wait
@@ -14,8 +14,9 @@ from emr_pipelines.watching.subjects import FEW, plan_look
 
 
 class Subject:
-    def __init__(self, key):
+    def __init__(self, key, patience=None):
         self.key = key
+        self.patience = patience
 
 
 def board():
@@ -87,6 +88,7 @@ def test_who_begins_to_wait_during_a_look_waits_for_the_next():
     assert (some.next().everybody(), some.next().due) == ([late], 12.0)
 
 
+@example([0, 1, 0, 0, 0, 0, 0])  # two are due at the same moment
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=40))
 def test_where_there_are_too_many_groups_each_has_its_turn(turns):
     some = board()
@@ -119,6 +121,34 @@ def test_refusals_in_a_row_are_told_and_a_look_between_them_starts_the_count_aga
     told = [some.failed(some.next(), 3.0, IN_TRIGGERER, refused=True) for _ in range(TOLERATED)]
     assert told == [[]] * (TOLERATED - 1) + [[one]]
     assert len(some) == 0
+
+
+def unreached(some, *moments):
+    """What is told when AWS cannot be reached at these moments, one after the other."""
+    return [some.failed(some.next(), now, IN_TRIGGERER, refused=False, reached=False) for now in moments]
+
+
+def test_who_has_no_patience_is_told_when_aws_was_not_reached_for_that_long():
+    some, one = board(), wait("one")
+    some.add(Subject("a", patience=120.0), one, 0.0, IN_TRIGGERER)
+    assert unreached(some, 10.0, 129.0, 130.0) == [[], [], [one]]
+    assert len(some) == 0
+
+
+def test_an_answer_or_a_throttle_between_them_starts_the_patience_again():
+    some = board()
+    some.add(Subject("a", patience=120.0), wait("one"), 0.0, IN_TRIGGERER)
+    unreached(some, 10.0)
+    some.looked(some.next(), 100.0, IN_TRIGGERER)
+    assert unreached(some, 131.0, 200.0) == [[], []]
+    some.failed(some.next(), 240.0, IN_TRIGGERER, refused=False)
+    assert unreached(some, 252.0, 371.0) == [[], []]
+
+
+def test_who_waits_for_a_job_run_waits_until_aws_is_reached():
+    some = board()
+    some.add(Subject("a"), wait("one"), 0.0, IN_TRIGGERER)
+    assert unreached(some, 1.0, 1_000_000.0) == [[], []]
 
 
 def test_few_are_asked_about_one_by_one_at_every_look():

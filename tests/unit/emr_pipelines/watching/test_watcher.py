@@ -32,6 +32,7 @@ class Service:
 
     key = "everything"
     announced = True
+    patience = None
 
     def __init__(self):
         self.answers = {}
