@@ -98,13 +98,9 @@ class AcquireOperator(BaseOperator):
             return self._acquire_in_turn(run, so_far)
         compute = Compute.from_json(so_far.compute)
         if event.get("deadline"):
-            raise ComputeError(
-                f"{compute.id} was not ready within this task's execution_timeout. Release ends it; a retry adopts it until then."
-            )
+            raise ComputeError(f"{compute.id} was not ready within this task's execution_timeout. {_fate(compute)}")
         if "error" in event:
-            raise ComputeError(
-                f"{event['error']}: {compute.id} could not be looked at. It still runs and costs; a retry adopts it, release ends it."
-            )
+            raise ComputeError(f"{event['error']}: {compute.id} could not be looked at. {_fate(compute)}")
         try:
             with _asking(compute.profile):
                 return self._ready(run, compute, target_of(compute).state(compute), so_far)
@@ -332,6 +328,13 @@ class AcquireOperator(BaseOperator):
             method_name="resume",
             kwargs={"progress": asdict(replace(progress, compute=None, code={}))},
         )
+
+
+def _fate(compute: Compute) -> str:
+    """Say what becomes of compute that is waited for no longer."""
+    if compute.owner == "profile":
+        return "It is shared and stays; a retry waits for it again."
+    return "It still runs and costs; a retry adopts it, release ends it."
 
 
 def _target(run: Run, name: str) -> tuple[Target, Profile]:

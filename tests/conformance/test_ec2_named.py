@@ -115,12 +115,14 @@ class TestEc2OfProfile(Commands, ProfileOwnedCases):
 
     def test_compute_that_cannot_be_had_is_told_apart_from_a_mistake(self, service, lease, start):
         service.refuse_capacity()
-        lost = target_for(profile_of(start("lost")), service.clients)
-        until(lambda: lost.lookup(lease), lambda found: found == [])
-        with pytest.raises(
-            ComputeUnavailableError, match=r"takes no more jobs, it is TERMINATED_WITH_ERRORS: .*Nothing"
-        ):
-            lost.acquire(lease, ENGINES)
+        by_id, by_name = (target_for(profile_of(one), service.clients) for one in (start("lost"), "lost"))
+        until(lambda: by_id.lookup(lease), lambda found: found == [])
+        for lost in (by_id, by_name):
+            with pytest.raises(
+                ComputeUnavailableError, match=r"takes no more jobs, it is TERMINATED_WITH_ERRORS: .*No"
+            ):
+                lost.acquire(lease, ENGINES)
+            assert lost.lookup(lease) == []
 
     def test_after_a_refusal_the_same_lease_can_acquire(self, endpoint, target, lease):
         endpoint.throttle(1)

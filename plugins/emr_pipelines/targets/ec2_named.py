@@ -105,11 +105,14 @@ class NamedCluster(Clusters):
 
     def _alive(self) -> list[str]:
         if (id_ := self._profile.cluster_id) is None:
-            return [cluster["Id"] for cluster in self.listed() if cluster["Name"] == self._profile.cluster]
+            return [cluster["Id"] for cluster in self._named(LIVE_CLUSTERS)]
         return [id_] if self.state(id_).phase is not Phase.ENDED else []
 
+    def _named(self, states: list[str]) -> list[dict[str, Any]]:
+        return [one for one in self.listed(states) if one["Name"] == self._profile.cluster]
+
     def _one(self) -> dict[str, Any]:
-        """Describe the cluster that is meant; of one that is ending where there is no other.
+        """Describe the cluster that is meant; where there is none, that of its name which is ending, or was lost.
 
         :raises ComputeError: there is none, or more than one.
         """
@@ -121,7 +124,8 @@ class NamedCluster(Clusters):
                 if not is_unknown(error):
                     raise
                 raise self._none() from error
-        named = [one for one in self.listed([*LIVE_CLUSTERS, "TERMINATING"]) if one["Name"] == profile.cluster]
+        # EMR tells of clusters for two months after their end; how many ended well, nobody wants to list.
+        named = self._named([*LIVE_CLUSTERS, "TERMINATING"]) or self._named(["TERMINATED_WITH_ERRORS"])
         live = [one["Id"] for one in named if PHASES[one["Status"]["State"]] is not Phase.ENDED]
         if len(live) > 1:
             raise ComputeError(
@@ -151,7 +155,8 @@ class NamedCluster(Clusters):
 
     def _check_applications(self, cluster: Mapping[str, Any], engines: frozenset[Engine]) -> None:
         has = [application["Name"] for application in cluster.get("Applications", [])]
-        known = {name.lower() for name in has}
+        # Steps themselves are run by Hadoop: a cluster has it, whether it says so or not.
+        known = {"hadoop", *(name.lower() for name in has)}
         if missing := [name for name in applications_of(engines) if name.lower() not in known]:
             raise ComputeError(
                 f"Cluster {cluster['Id']} ({cluster['Name']!r}) has no {' and no '.join(missing)}, which this run's jobs need; it has "

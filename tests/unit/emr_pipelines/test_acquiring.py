@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pendulum
@@ -15,7 +16,7 @@ from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, acquiring, clie
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError
 from emr_pipelines.keys import Key, Lease
 from emr_pipelines.targets import REGISTRY, target_for
-from emr_pipelines.targets.base import Clients
+from emr_pipelines.targets.base import Clients, Compute
 from emr_pipelines.targets.profile import Relaxation
 from emr_pipelines.targets.states import ComputeState, Fault, Phase
 from tests.conformance.toy import Toy, ToyCloud, ToyProfile
@@ -279,3 +280,18 @@ def test_what_a_person_may_not_have_meant_is_warned_of(world, run, expected, mon
     ours = [warning for warning in warnings if "outside of the Task Runner" not in warning]
     assert len(ours) == (1 if expected else 0)
     assert all(expected in warning for warning in ours)
+
+
+@pytest.mark.parametrize(
+    ("owner", "said"),
+    [
+        ("run", "It still runs and costs; a retry adopts it, release ends it."),
+        ("profile", "It is shared and stays; a retry waits for it again."),
+    ],
+)
+def test_compute_that_was_not_ready_in_time_is_said_to_end_only_where_it_does(world, owner, said):
+    compute = Compute("toy", "first", "m-0", world.lease("a").id, owner).to_json()
+    task = world.dag.get_task("emr.acquire")
+    with pytest.raises(ComputeError) as raised:
+        task.resume(world.context("first"), {"deadline": True}, asdict(acquiring.Progress(compute=compute)))
+    assert str(raised.value) == f"m-0 was not ready within this task's execution_timeout. {said}"

@@ -22,8 +22,8 @@ from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.ec2_steps import step_request
 
 PLAIN = {"name": "analytics", "target": "ec2", "region": "us-east-1", "log_uri": "s3://a-logs/", "cluster": "analytics"}
-OF_JOBS = {"description", "region", "connection", "log_uri", "tags", "deploy_mode"}
-OTHER = SAMPLES["ec2"].other
+OF_JOBS = {"description", "region", "connection", "log_uri", "tags", "deploy_mode", "execution_role"}
+OTHER = {**SAMPLES["ec2"].other, "execution_role": "arn:aws:iam::123456789012:role/jobs"}
 LEASE = Lease("prod", "flights_daily", "scheduled__2013-01-15T00:00:00+00:00", "emr")
 
 
@@ -78,7 +78,7 @@ def test_runs_on_it_are_not_counted():
 
 @pytest.mark.parametrize("cluster", ["", "a<b", "cost in $", "n" * 257])
 def test_a_name_that_no_cluster_can_have_is_refused(cluster):
-    assert "String should match pattern" in reason(**{**PLAIN, "cluster": cluster})
+    assert "has not the form that is needed: write it like analytics" in reason(**{**PLAIN, "cluster": cluster})
 
 
 def test_a_profile_that_neither_shapes_nor_names_a_cluster_is_told_with_its_line(tmp_path):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, acquiring, clients, endings, operators
-from emr_pipelines.targets import ec2, ec2_clusters
+from emr_pipelines.targets import ec2, ec2_clusters, ec2_named
 from emr_pipelines.targets.once import LISTING_LAG, send_once
 from emr_pipelines.watching import looking
 from tests.unit.emr_pipelines.virtual_airflow import FINAL, Fate, VirtualAirflow
@@ -30,8 +30,10 @@ ENVIRONMENT = """\
 deployment: {deployment}
 buckets: {{data: a-data, logs: a-logs, artifacts: a-artifacts}}
 profiles:
-  ec2: {{target: ec2, region: us-east-1, release: emr-7.9.0, primary: {{type: m5.xlarge}}}}
+  ec2: {{target: ec2, region: us-east-1, {cluster}}}
 """
+MADE, SHARED = "primary: {type: m5.xlarge}", "cluster: analytics"
+"""A cluster for each run, and one that all runs of both deployments share."""
 
 POINTS = [
     ("submit", "after"),
@@ -83,12 +85,15 @@ class OnceMachine(RuleBasedStateMachine):
     def execute(self, who, pause, how, fate):
         task = self.airflow.task(*who)
         self.airflow.sleep(pause)
-        self.airflow.emr.behaviour = replace(how)
+        self.airflow.emr.behaviour = self.bearable(how)
         if task.state == "deferred":
             if event := self.airflow.look(task):
                 self.airflow.resume(task, event, fate)
         elif task.state not in FINAL:
             self.airflow.execute(task, fate)
+
+    def bearable(self, how):
+        return replace(how)
 
     @rule(who=whose, how=behaviours, fate=fates, between=betweens, then=behaviours)
     def execute_twice(self, who, how, fate, between, then):
@@ -140,7 +145,7 @@ class OnceMachine(RuleBasedStateMachine):
         run = tasks[which % len(tasks)].run
         runs = self.airflow.runs
         if what == "cluster ended from outside":
-            self.airflow.emr.terminate_job_flows([run.acquired["compute"]["id"]])
+            self.airflow.emr.end(run.acquired["compute"]["id"])
         elif what == "run deleted":
             del runs[run.deployment, run.run_id]
         else:
@@ -159,9 +164,13 @@ class OnceMachine(RuleBasedStateMachine):
             self.airflow.finish(task)
             assert task.state == "success" or (task.state == "failed" and not sure)
         if released:
+            self.let_the_listing_catch_up()
             of_others = [step for step in self.airflow.emr.live() if not step.asked_by.startswith(run.name)]
             self.airflow.release(run)
             assert self.airflow.emr.live() == of_others
+
+    def let_the_listing_catch_up(self):
+        """Release of a cluster of the run's own ends what no listing shows yet."""
 
     @invariant()
     def no_task_has_two_live_job_runs(self):
@@ -172,11 +181,32 @@ class OnceMachine(RuleBasedStateMachine):
         self.judged = len(steps)
 
 
+class SharedOnceMachine(OnceMachine):
+    """The same on a cluster that all runs share, and that a platform team keeps."""
+
+    def bearable(self, how):
+        # What a deleted run left alive is cancelled by the next run of its name, which waits for its end for a short time only.
+        return replace(how, cancelling=min(how.cancelling, 2.0))
+
+    def let_the_listing_catch_up(self):
+        self.airflow.sleep(LISTING_LAG)
+
+    @invariant()
+    def what_others_keep_is_never_ended(self):
+        assert self.airflow.emr.terminated == []
+
+
 @pytest.fixture
-def new_airflow(tmp_path, monkeypatch):
+def cluster():
+    return MADE
+
+
+@pytest.fixture
+def new_airflow(cluster, tmp_path, monkeypatch):
     (tmp_path / "compute").mkdir()
     for deployment in ("one", "two"):
-        (tmp_path / "compute" / f"{deployment}.yaml").write_text(ENVIRONMENT.format(deployment=deployment))
+        text = ENVIRONMENT.format(deployment=deployment, cluster=cluster)
+        (tmp_path / "compute" / f"{deployment}.yaml").write_text(text)
     monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(tmp_path))
     monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", "one")
     silent = logging.getLogger("silent")
@@ -194,18 +224,25 @@ def new_airflow(tmp_path, monkeypatch):
         monkeypatch.setattr(endings, "states_of", lambda task: [task.state])
         for module in (ec2, ec2_clusters):
             monkeypatch.setattr(module, "send_once", partial(send_once, sleep=airflow.sleep, now=airflow.monotonic))
-        for module in (acquiring, operators, looking):
+        for module in (acquiring, operators, looking, ec2_named):
             monkeypatch.setattr(module, "time", airflow)
+        if cluster == SHARED:
+            airflow.emr.keep("analytics")
         return airflow
 
     return made
 
 
-def test_a_job_runs_once_on_every_history(new_airflow):
+@pytest.mark.parametrize(
+    ("cluster", "machine", "examples"),
+    [(MADE, OnceMachine, 100), (SHARED, SharedOnceMachine, 20)],
+    ids=["made", "shared"],
+)
+def test_a_job_runs_once_on_every_history(new_airflow, machine, examples):
     run_state_machine_as_test(
-        lambda: OnceMachine(new_airflow()),
+        lambda: machine(new_airflow()),
         settings=settings(
-            max_examples=EXAMPLES or 100,
+            max_examples=EXAMPLES or examples,
             stateful_step_count=40,
             derandomize=not EXAMPLES,
             database=None,
@@ -255,6 +292,7 @@ def test_a_clear_that_an_adoption_has_answered_runs_nothing_again(machine):
     assert states_of_steps(machine) == ["COMPLETED"]
 
 
+@pytest.mark.parametrize("cluster", [MADE, SHARED])
 def test_release_leaves_the_job_run_of_another_deployment_with_the_same_dag_and_run(machine):
     machine.execute(TASK, 0.0, WELL, None)
     machine.execute(("two", "a", 0), 0.0, WELL, None)

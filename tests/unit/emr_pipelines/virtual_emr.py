@@ -80,10 +80,19 @@ class VirtualEmr:
         self.clusters: dict[str, dict[str, Any]] = {}
         self.steps: dict[str, Step] = {}
         self.cancelled: list[str] = []
+        self.kept: str | None = None
+        """Name of the cluster that a platform team keeps, and replaces when it ends."""
+        self.terminated: list[str] = []
+        """Clusters that somebody here ended."""
         self._touched = touched
 
     def live(self) -> list[Step]:
         return [step for step in self.steps.values() if step.state(self.clock.now) in LIVE]
+
+    def keep(self, name):
+        """Have a platform team keep a cluster of that name."""
+        self.kept = name
+        self.run_job_flow(Name=name, Tags=[])
 
     def describe_security_configuration(self, Name):  # noqa: N803  # botocore's names
         return {"Name": Name}
@@ -127,7 +136,9 @@ class VirtualEmr:
     def describe_cluster(self, ClusterId):  # noqa: N803  # botocore's names
         ended = self.clusters[ClusterId]["ended"]
         status = {"State": "TERMINATED" if ended else "WAITING", "StateChangeReason": {"Code": "USER_REQUEST"}}
-        return {"Cluster": {"Id": ClusterId, "Status": status, "Tags": self.clusters[ClusterId]["tags"]}}
+        one = self.clusters[ClusterId]
+        has = {"Applications": [{"Name": "Spark"}], "StepConcurrencyLevel": 10, "LogUri": "s3n://a-logs/"}
+        return {"Cluster": {"Id": ClusterId, "Name": one["name"], "Status": status, "Tags": one["tags"], **has}}
 
     def describe_step(self, ClusterId, StepId):  # noqa: N803  # botocore's names
         self._touched("look", "before")
@@ -138,11 +149,20 @@ class VirtualEmr:
 
     def terminate_job_flows(self, JobFlowIds):  # noqa: N803  # botocore's names
         for cluster in JobFlowIds:
-            self.clusters[cluster]["ended"] = True
-        for step in self.live():
-            if step.cluster in JobFlowIds:
-                step.cancelled_at = step.cancelling_until = self.clock.now
+            self.terminated.append(cluster)
+            self.end(cluster)
         return {}
+
+    def end(self, cluster):
+        """End a cluster with all that runs there."""
+        if self.clusters[cluster]["ended"]:
+            return
+        self.clusters[cluster]["ended"] = True
+        for step in self.live():
+            if step.cluster == cluster:
+                step.cancelled_at = step.cancelling_until = self.clock.now
+        if self.clusters[cluster]["name"] == self.kept:
+            self.keep(self.kept)
 
     def get_paginator(self, operation):
         return SimpleNamespace(paginate=getattr(self, f"_{operation}"))
@@ -151,7 +171,11 @@ class VirtualEmr:
         return [
             {
                 "Clusters": [
-                    {"Id": cluster, "Name": one["name"], "Status": {"Timeline": {"CreationDateTime": _date(one["at"])}}}
+                    {
+                        "Id": cluster,
+                        "Name": one["name"],
+                        "Status": {"State": "WAITING", "Timeline": {"CreationDateTime": _date(one["at"])}},
+                    }
                     for cluster, one in self.clusters.items()
                     if not one["ended"]
                 ]
