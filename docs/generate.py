@@ -36,8 +36,9 @@ from emr_pipelines import (
     errors,
     operators,
 )
+from emr_pipelines.cluster_jobs import CommandJob, FlinkJob, MapReduceJob
 from emr_pipelines.errors import ConfigurationError
-from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
+from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Standing, decide
 from emr_pipelines.policy import Policy
 from emr_pipelines.quality.rule_types import NOT_RUN, RULE_TYPES, usage
@@ -85,6 +86,8 @@ def targets() -> str:
         "`SparkSqlJob`": SparkSqlJob(script="s"),
         "`HiveJob`": HiveJob(script="s"),
         "`HiveJob(spark_sql=True)`": HiveJob(script="s", spark_sql=True),
+        "`MapReduceJob`, `StreamingJob`, `S3DistCpJob`": MapReduceJob(jar="j"),
+        "`FlinkJob`, `TrinoJob`, `HBaseJob`": FlinkJob(jar="j"),
         "`CommandJob`": CommandJob(command=("c",)),
     }
     can = {name: capabilities_of(name) for name in names}
@@ -138,7 +141,7 @@ def states() -> str:
 def jobs() -> str:
     """Describe each job, and the request that an example becomes on each target."""
     parts = []
-    for model in (SparkJob, SparkSqlJob, HiveJob, CommandJob):
+    for model in dict.fromkeys(type(job) for job in JOBS):
         examples = [_example(job) for job in JOBS if type(job) is model]
         parts += [f"## {model.__name__}", prose(model.__doc__), fields(model, skip={"kind"}), *examples]
     return "\n\n".join(parts)
@@ -214,8 +217,8 @@ def _type(schema: Mapping[str, Any], target: str = "") -> str:  # noqa: PLR0911 
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()}-of-{target})" if target else name
-    if "anyOf" in schema:
-        return " or ".join(_type(one, target) for one in schema["anyOf"] if one != {"type": "null"})
+    if forms := schema.get("anyOf", schema.get("oneOf")):
+        return " or ".join(_type(one, target) for one in forms if one != {"type": "null"})
     if "const" in schema or "enum" in schema:
         return ", ".join(code(one) for one in schema.get("enum", [schema.get("const")]))
     if schema["type"] == "array":
@@ -227,7 +230,7 @@ def _type(schema: Mapping[str, Any], target: str = "") -> str:  # noqa: PLR0911 
     low, high = schema.get("minimum"), schema.get("maximum")
     bounds = f" from {low}" if low is not None else ""
     return (
-        {"string": "text", "integer": "number", "boolean": "`true` or `false`"}[schema["type"]]
+        {"string": "text", "integer": "number", "number": "number", "boolean": "`true` or `false`"}[schema["type"]]
         + bounds
         + (f" to {high}" if high is not None else "")
     )

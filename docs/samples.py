@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from emr_pipelines.jobs import CommandJob, HiveJob, Job, SparkJob, SparkSqlJob
+from emr_pipelines.cluster_jobs import (
+    CommandJob,
+    FlinkJob,
+    HBaseJob,
+    MapReduceJob,
+    S3DistCpJob,
+    StreamingJob,
+    TrinoJob,
+)
+from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Attempt, Key, Lease, Record
-from emr_pipelines.targets import ec2, eks_jobs, serverless_jobs
+from emr_pipelines.targets import ec2_clusters, ec2_steps, eks_jobs, serverless_jobs
 from emr_pipelines.targets.ec2_profile import Ec2Profile
 from emr_pipelines.targets.eks_profile import EksProfile
 from emr_pipelines.targets.profile import Profile
@@ -28,6 +37,27 @@ JOBS: Sequence[Job] = (
     SparkSqlJob(script="sql/report.sql", variables={"dt": "2013-01-15"}),
     HiveJob(script="hive/report.hql", variables={"dt": "2013-01-15"}, conf={"hive.exec.parallel": "true"}),
     HiveJob(script="hive/report.hql", variables={"dt": "2013-01-15"}, spark_sql=True),
+    MapReduceJob(jar="jars/count.jar", main_class="com.example.Count", args=("s3://data/in/", "s3://data/out/")),
+    StreamingJob(
+        mapper="python3 count.py map",
+        reducer="python3 count.py reduce",
+        inputs=("s3://data/in/",),
+        output="s3://data/out/",
+        files=("jobs/count.py",),
+        reduce_tasks=2,
+    ),
+    S3DistCpJob(
+        source="s3://data/small/",
+        destination="s3://data/large/",
+        source_pattern=r".*\.log",
+        group_by=r".*/(\d{4}-\d{2})/.*\.(log)",
+        target_size=128,
+        output_codec="gzip",
+    ),
+    FlinkJob(jar="jars/stream.jar", main_class="com.example.Stream", args=("--from", "trades"), parallelism=4),
+    TrinoJob(script="sql/report.sql", schema_name="sales", variables={"dt": "2013-01-15"}),
+    HBaseJob(script="hbase/tables.rb", variables={"table": "flights"}),
+    HBaseJob(main_class="org.apache.hadoop.hbase.mapreduce.RowCounter", args=("flights",)),
     CommandJob(command=("bash", "-c", "hadoop fs -ls /")),
 )
 
@@ -70,7 +100,7 @@ class Sample:
 
 
 def _step(job: Job, profile: Any) -> dict[str, Any]:
-    return ec2.step_request(job, uploaded(job), "name", profile)
+    return ec2_steps.step_request(job, uploaded(job), "name", profile)
 
 
 def _eks_run(job: Job, profile: Any) -> dict[str, Any]:
@@ -95,6 +125,12 @@ _SHARED = {
     "log_uri": "s3://other-logs/",
     "tags": {"team": "data"},
 }
+_SECTIONS = {
+    "spark": {"adaptive": {}},
+    "s3": {"multipart_size": 134217728},
+    "hive": {"metastore": "glue"},
+    "tables": ["iceberg"],
+}
 _ROLE = "arn:aws:iam::123456789012:role"
 
 SAMPLES: Mapping[str, Sample] = {
@@ -105,32 +141,55 @@ SAMPLES: Mapping[str, Sample] = {
             "target": "ec2",
             "region": "us-east-1",
             "log_uri": "s3://example-logs/emr/",
-            "primary": {"type": "m5.xlarge"},
+            "primary": {"type": "m5.xlarge", "count": 3},
             "core": {"type": "m5.xlarge", "count": 2},
             "managed_scaling": {"minimum": 2, "maximum": 10},
+            "primary_security_group": "sg-1",
+            "core_security_group": "sg-2",
+            "custom_ami": "ami-1",
         },
         {
             **_SHARED,
+            **_SECTIONS,
             "max_concurrent": 3,
             "release": "emr-7.0.0",
             "applications": ["Spark", "Presto"],
-            "primary": {"type": "m5.2xlarge"},
+            "primary": {"type": "m5.2xlarge", "count": 3},
             "core": {"type": "r5.xlarge"},
             "task": {"type": "r5.xlarge"},
             "managed_scaling": {"minimum": 1, "maximum": 9},
+            "scaling_role": "ScalingRole",
+            "scale_down_behavior": "TERMINATE_AT_INSTANCE_HOUR",
+            "unhealthy_node_replacement": True,
             "subnet": "subnet-1",
+            "subnets": ["subnet-1"],
+            "availability_zones": ["us-east-1a"],
+            "placement_group": "SPREAD",
             "key_pair": "key",
-            "primary_security_group": "sg-1",
-            "core_security_group": "sg-2",
-            "service_access_security_group": "sg-3",
+            "primary_security_group": "sg-3",
+            "core_security_group": "sg-4",
+            "service_access_security_group": "sg-5",
+            "additional_primary_security_groups": ["sg-6"],
+            "additional_core_security_groups": ["sg-7"],
             "service_role": "OtherRole",
             "instance_profile": "OtherProfile",
             "security_configuration": "encrypted",
+            "log_encryption_key": "arn:aws:kms:us-east-1:123456789012:key/logs",
+            "custom_ami": "ami-2",
+            "os_release": "2023.6.20250218.2",
+            "repository_upgrade": "NONE",
             "root_volume_size": 50,
+            "root_volume_iops": 4000,
+            "root_volume_throughput": 250,
             "configurations": [{"classification": "spark-defaults"}],
             "bootstrap_actions": [{"name": "install", "script": "s3://example/install.sh"}],
+            "setup_steps": [{"name": "prepare", "command": ["hdfs", "dfs", "-mkdir", "/work"]}],
+            "debugging": True,
+            "hdfs": {"replication": 3},
+            "mapreduce": {},
             "concurrent_steps": 2,
             "idle_minutes": 5,
+            "termination_protection": True,
             "deploy_mode": "cluster",
             "maximum_workers": 1,
         },
@@ -152,6 +211,7 @@ SAMPLES: Mapping[str, Sample] = {
         },
         {
             **_SHARED,
+            **_SECTIONS,
             "eks_cluster": "other",
             "namespace": "other",
             "virtual_cluster": "0123456789abcdefghijklmno",
@@ -189,6 +249,7 @@ SAMPLES: Mapping[str, Sample] = {
         },
         {
             **_SHARED,
+            **_SECTIONS,
             "max_concurrent": 3,
             "owner": "profile",
             "release": "emr-7.0.0",
@@ -240,18 +301,17 @@ def _seen(thing: str, state: str, detail: str, translated: Any) -> Seen:
 
 
 def _of_ec2() -> list[Seen]:
-    steps = [_seen("step", name, "", ec2.job_state({"State": name})) for name in ec2._RUN_STATES]  # noqa: SLF001  # the fact
-    clusters = [Seen("cluster", name, "", phase, "") for name, phase in ec2._PHASES.items()]  # noqa: SLF001  # the fact
+    steps = [_seen("step", name, "", ec2_steps.job_state({"State": name})) for name in ec2_steps.RUN_STATES]
+    clusters = [Seen("cluster", name, "", phase, "") for name, phase in ec2_clusters.PHASES.items()]
     ends: list[tuple[str, dict[str, Any]]] = [
-        (code, {"StateChangeReason": {"Code": code}})
-        for code in ec2._FAULTS  # noqa: SLF001  # the fact
+        (code, {"StateChangeReason": {"Code": code}}) for code in ec2_clusters.FAULTS
     ]
     short = "INTERNAL_ERROR_EC2_INSUFFICIENT_CAPACITY_AZ"
     ends.append((short, {"ErrorDetails": [{"ErrorCode": short}]}))
     return [
         *steps,
         *clusters,
-        *(Seen("cluster's end", told, "", "ended", ec2._fault_of_end(status) or "") for told, status in ends),  # noqa: SLF001  # the fact
+        *(Seen("cluster's end", told, "", "ended", ec2_clusters.fault_of_end(status) or "") for told, status in ends),
     ]
 
 

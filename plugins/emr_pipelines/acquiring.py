@@ -205,6 +205,7 @@ class AcquireOperator(BaseOperator):
         if not held:
             self._wait_for_room(run, target, profile, progress)
         self.log.info("Acquiring compute of profile %r for lease %s", name, run.lease.id)
+        self._say_relaxations(profile)
         engines = engines_needed(_tasks_of(run), target.capabilities.engines)
         progress = replace(progress, asked_at=time.time())
         compute = self._acquired(target, run.lease, engines)
@@ -216,6 +217,12 @@ class AcquireOperator(BaseOperator):
             self.log.info("%s is %s; waiting deferred", compute.id, state.reason)
             self._defer_for(replace(progress, compute=compute.to_json()))
         return self._ready(run, compute, state, progress)
+
+    def _say_relaxations(self, profile: Profile) -> None:
+        for relaxation in profile.relaxations:
+            self.log.info("Profile %r is relaxed (%s): %s", profile.name, relaxation.kind, relaxation.words)
+        for warning in profile.warnings:
+            self.log.warning("Profile %r: %s", profile.name, warning)
 
     def _defer_for(self, progress: Progress) -> None:
         """Wait deferred for compute that starts."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 from emr_pipelines.environments import Environment
+from emr_pipelines.errors import ComputeError
 from emr_pipelines.reach import ATTEMPTS, Reach
 from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Clients, Target
+from emr_pipelines.targets.ec2_security_configurations import secret_value
 from emr_pipelines.targets.profile import Profile
+from emr_pipelines.targets.secret_references import Secret
 
 
 @lru_cache(maxsize=32)
@@ -21,11 +25,43 @@ def clients_for(connection: str | None, region: str) -> Clients:
     Clients are made once per process: boto3's are safe to share between threads, its sessions are not.
     """
     make, reach = maker_of(connection, region), Reach()
-    repeating = {"mode": "adaptive", "total_max_attempts": ATTEMPTS}
+    retries = {"mode": "adaptive", "total_max_attempts": ATTEMPTS}
+    repeating = lru_cache(maxsize=16)(lambda service: reach.keep(make(service, retries)))
     return Clients(
-        repeating=lru_cache(maxsize=16)(lambda service: reach.keep(make(service, repeating))),
+        repeating=repeating,
         once=lru_cache(maxsize=16)(lambda service: make(service, {"total_max_attempts": 1})),
+        secret=lambda reference: secret_of(reference, repeating),
     )
+
+
+def secret_of(reference: Secret, client: Callable[[str], Any]) -> str:
+    """Read a password that a profile names, and have Airflow mask it wherever it is logged; ``client`` makes clients by service.
+
+    :raises ComputeError: it cannot be read; the message does not hold it.
+    """
+    from airflow.sdk.log import mask_secret  # noqa: PLC0415  # parsing a DAG reads no password
+
+    password = secret_value(client, reference) if reference.connection is None else _password_of(reference.connection)
+    mask_secret(password)
+    mask_secret(json.dumps(password)[1:-1])  # as it stands in the body of a request, which botocore logs when it debugs
+    return password
+
+
+def _password_of(connection: str) -> str:
+    from airflow.sdk import Connection  # noqa: PLC0415  # parsing a DAG reads no password
+    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415  # likewise
+
+    try:
+        password = Connection.get(connection).password
+    except AirflowNotFoundException:
+        raise ComputeError(
+            f"There is no Airflow connection {connection!r}, whose password a profile needs: add it. No cluster was created."
+        ) from None
+    if not password:
+        raise ComputeError(
+            f"Airflow connection {connection!r} has no password, and a profile needs it: add it. No cluster was created."
+        )
+    return str(password)
 
 
 @lru_cache(maxsize=32)

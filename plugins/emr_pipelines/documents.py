@@ -6,16 +6,15 @@ A file, or a part of one, is laid over another: mappings are merged, everything 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.errors import ConfigurationError, suggestion
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -26,7 +25,7 @@ _SCALARS = yaml.SafeLoader("")
 _SECRET = re.compile(r"password|secret|token", re.IGNORECASE)
 _QUOTED = re.compile(r"'([^']*)'")
 _SENTENCES = {
-    "missing": "this setting is needed, and it is missing",
+    "missing": "this setting is missing: add it",
     "value_error": "{error}",
     "greater_than_equal": "{given} is too little: at least {ge} is needed",
     "less_than_equal": "{given} is too much: at most {le} is possible",
@@ -164,16 +163,13 @@ def read(path: Path) -> Part:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise ConfigurationError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+        problem = getattr(error, "problem", None) or error
+        raise ConfigurationError(
+            f"{path}{line}: not valid YAML: {problem}; look for a bracket, quote or blank"
+        ) from None
     if not isinstance(settings, dict):
         raise ConfigurationError(f"{path}:1: a mapping is needed, such as profiles: {{...}}, and this is none")
     return Part(settings, {(): f"{path}:1", **reading.places})
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean ...?)`` when a known word is close, else nothing."""
-    close = get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from emr_pipelines.checking import CHECK_SCRIPT, QualityCheckOperator
 from emr_pipelines.jobs import Engine, Job, SparkJob, job_from
 from emr_pipelines.operators import EmrJobOperator
 
+_USUAL: frozenset[Engine] = frozenset({"spark", "hive", "command"})
+"""What jobs need that nobody knows yet; of others the profile's ``applications`` tell, for each more takes a cluster longer to start."""
+
 
 def jobs_in(task: Any) -> list[Job] | None:
     """Return the jobs that a task will run, as far as they can be known before it runs; ``None`` when they cannot."""
@@ -33,11 +36,10 @@ def jobs_in(task: Any) -> list[Job] | None:
 
 
 def engines_needed(tasks: Iterable[Any], offered: frozenset[Engine]) -> frozenset[Engine]:
-    """Return the engines that tasks need of a target that offers some: all of them where jobs are known only when they run."""
+    """Return the engines that tasks need of a target that offers some: the usual ones, too, where jobs are known only when they run."""
     known = [jobs_in(task) for task in tasks]
-    if None in known:
-        return offered
-    return frozenset(job.engine_on(offered) for jobs in known for job in jobs or [])
+    usual = offered & _USUAL if None in known else frozenset()
+    return usual | {job.engine_on(offered) for jobs in known for job in jobs or []}
 
 
 def _job(value: Any) -> Job:

@@ -18,8 +18,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from emr_pipelines.documents import Part, read, suggestion
-from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.documents import Part, read
+from emr_pipelines.errors import ConfigurationError, suggestion
 from emr_pipelines.policy import Rules, rules_of, violations
 from emr_pipelines.profiles import profile_of, profile_part
 from emr_pipelines.targets.profile import Like, Profile

@@ -17,6 +17,9 @@ Each message is for the person at 3 a.m.: the cause first, then what still runs 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class EmrPipelinesError(Exception):
     """The root of everything raised on purpose here."""
@@ -60,3 +63,9 @@ class NotStagedError(DataError):
 
 class NotPublishedError(DataError):
     """A reader asks for a partition of which no version was published."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean ...?)`` when a known word is close, else nothing."""
+    close = get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

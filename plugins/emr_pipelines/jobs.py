@@ -8,51 +8,25 @@ A ``script``, ``file`` or ``jar`` is a path below ``include/``, uploaded once pe
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from emr_pipelines.cluster_jobs import (
+    CommandJob,
+    FlinkJob,
+    HBaseJob,
+    MapReduceJob,
+    S3DistCpJob,
+    StreamingJob,
+    TrinoJob,
+)
 from emr_pipelines.errors import ConfigurationError
-
-Engine = Literal["spark", "hive", "command"]
-"""What a job needs from compute: Apache Spark, Apache Hive, or a shell on the primary node of a cluster."""
-
-_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+from emr_pipelines.specification import Engine as Engine  # noqa: PLC0414  # part of what this module tells others
+from emr_pipelines.specification import Specification, check_names, say
 
 
-class _Specification(BaseModel):
-    """What all jobs share: they are frozen, and an unknown field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    engine: ClassVar[Engine]
-
-    def __init__(self, **fields: Any) -> None:
-        try:
-            super().__init__(**fields)
-        except ValidationError as error:
-            raise ConfigurationError(_say(type(self).__name__, error)) from None
-
-    def code(self) -> tuple[str, ...]:
-        """Return the paths and addresses of everything that must lie in S3 before the job can run."""
-        return ()
-
-    def engines(self) -> tuple[Engine, ...]:
-        """Return the engines that can run this job, the preferred one first."""
-        return (self.engine,)
-
-    def engine_on(self, offered: frozenset[Engine]) -> Engine:
-        """Return the preferred engine among those that a target offers.
-
-        :raises ConfigurationError: it offers none that can run this job.
-        """
-        for engine in self.engines():
-            if engine in offered:
-                return engine
-        raise ConfigurationError(f"needs {' or '.join(self.engines())}, and it has: {', '.join(sorted(offered))}")
-
-
-class SparkJob(_Specification):
+class SparkJob(Specification):
     """A Spark application: a Python script, or a jar with its ``main_class``."""
 
     engine: ClassVar[Engine] = "spark"
@@ -63,7 +37,7 @@ class SparkJob(_Specification):
     """The application's own arguments."""
     main_class: str | None = None
     """The class to run, of a jar."""
-    conf: dict[str, str] = {}
+    conf: dict[str, str] = Field(default={})
     """Spark properties."""
     py_files: tuple[str, ...] = ()
     """Python modules and archives for the driver and executors."""
@@ -83,7 +57,7 @@ class SparkJob(_Specification):
         return (self.script, *self.py_files, *self.files, *self.jars)
 
 
-class SparkSqlJob(_Specification):
+class SparkSqlJob(Specification):
     """A file of Spark SQL; ``${name}`` in it is replaced by the variable of that name.
 
     Where a service has no Spark SQL of its own, ``runner`` runs it.
@@ -94,14 +68,14 @@ class SparkSqlJob(_Specification):
     kind: Literal["spark_sql"] = "spark_sql"
     script: str = Field(min_length=1)
     """Path or address of the SQL file."""
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = Field(default={})
     """Values by name."""
-    conf: dict[str, str] = {}
+    conf: dict[str, str] = Field(default={})
     """Spark properties."""
 
     @model_validator(mode="after")
     def _names_are_names(self) -> Self:
-        _check_names(self.variables)
+        check_names(self.variables)
         return self
 
     def code(self) -> tuple[str, ...]:
@@ -109,7 +83,7 @@ class SparkSqlJob(_Specification):
         return (self.script, self.runner)
 
 
-class HiveJob(_Specification):
+class HiveJob(Specification):
     """A file of HiveQL; ``${name}`` in it is replaced by the variable of that name.
 
     ``spark_sql=True`` states that the script is also valid Spark SQL, so that it may run where there is no Hive.
@@ -119,16 +93,16 @@ class HiveJob(_Specification):
     kind: Literal["hive"] = "hive"
     script: str = Field(min_length=1)
     """Path or address of the HiveQL file."""
-    variables: dict[str, str] = {}
+    variables: dict[str, str] = Field(default={})
     """Values by name."""
-    conf: dict[str, str] = {}
+    conf: dict[str, str] = Field(default={})
     """Hive properties; Spark properties where it runs as Spark SQL."""
     spark_sql: bool = False
     """Whether the script is valid Spark SQL, too."""
 
     @model_validator(mode="after")
     def _names_are_names(self) -> Self:
-        _check_names(self.variables)
+        check_names(self.variables)
         return self
 
     def code(self) -> tuple[str, ...]:
@@ -140,19 +114,22 @@ class HiveJob(_Specification):
         return ("hive", "spark") if self.spark_sql else ("hive",)
 
 
-class CommandJob(_Specification):
-    """A command on the primary node of a cluster, as one list of words: ``["bash", "-c", "hadoop fs -ls /"]``."""
-
-    engine: ClassVar[Engine] = "command"
-    kind: Literal["command"] = "command"
-    command: tuple[str, ...] = Field(min_length=1)
-    """Words of the command."""
-
-
-Job = Annotated[SparkJob | SparkSqlJob | HiveJob | CommandJob, Field(discriminator="kind")]
+Job = Annotated[
+    SparkJob
+    | SparkSqlJob
+    | HiveJob
+    | MapReduceJob
+    | StreamingJob
+    | S3DistCpJob
+    | FlinkJob
+    | TrinoJob
+    | HBaseJob
+    | CommandJob,
+    Field(discriminator="kind"),
+]
 """Any job; the field ``kind`` says which."""
 
-_ANY_JOB: TypeAdapter[SparkJob | SparkSqlJob | HiveJob | CommandJob] = TypeAdapter(Job)
+_ANY_JOB: TypeAdapter[Job] = TypeAdapter(Job)
 
 
 def job_from(value: dict[str, Any]) -> Job:
@@ -163,19 +140,4 @@ def job_from(value: dict[str, Any]) -> Job:
     try:
         return _ANY_JOB.validate_python(value)
     except ValidationError as error:
-        raise ConfigurationError(_say("The rendered job", error)) from None
-
-
-def _check_names(variables: dict[str, str]) -> None:
-    for name in variables:
-        if not _VARIABLE_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no variable name: use letters, digits, dots and underscores")
-
-
-def _say(subject: str, error: ValidationError) -> str:
-    """Put pydantic's findings into one sentence each, without its addresses of documentation."""
-    findings = []
-    for finding in error.errors(include_url=False):
-        where = ".".join(str(part) for part in finding["loc"])
-        findings.append(f"{where}: {finding['msg']}" if where else finding["msg"])
-    return f"{subject} is not valid: {'; '.join(findings)}"
+        raise ConfigurationError(say("The rendered job", error)) from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from emr_pipelines.documents import Part, suggestion
+from emr_pipelines.documents import Part
+from emr_pipelines.errors import suggestion
 from emr_pipelines.targets import profile_model, target_names
 from emr_pipelines.targets.profile import Profile
 
@@ -16,10 +17,10 @@ def profile_of(part: Part, name: str, logs: str) -> Profile:
     """
     target = part.settings.get("target")
     part.require(
-        target in target_names(),
+        isinstance(target, str) and target in target_names(),
         ("target",),
-        f"{part.name}.target: {target!r} is no target{suggestion(str(target), target_names())}; "
-        f"there are: {', '.join(target_names())}",
+        f"{part.name}.target: {target!r} is no target{suggestion(str(target), target_names())}: write one of "
+        f"{', '.join(target_names())}",
     )
     for reserved in ("name", "overrides"):
         part.require(reserved not in part.settings, (reserved,), f"{part.name}: there is no such setting: {reserved!r}")
@@ -40,7 +41,7 @@ def profile_part(document: Part, name: str, heirs: tuple[str, ...] = ()) -> Part
     part.require(
         parent is None or parent in profiles,
         ("extends",),
-        f"{part.name}.extends: there is no profile {parent!r}{suggestion(str(parent), profiles)}",
+        f"{part.name}.extends: there is no profile {parent!r}{suggestion(str(parent), profiles)}; there are: {', '.join(profiles)}",
     )
     part.require(
         isinstance(presets, list), ("presets",), f"{part.name}.presets: write a list, such as [adaptive, kryo]"

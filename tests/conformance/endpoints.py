@@ -7,7 +7,7 @@ import threading
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from botocore.config import Config
 from emr_pipelines import SparkJob
 from emr_pipelines.environments import read_environment
 from emr_pipelines.targets.base import Clients
+from emr_pipelines.targets.ec2_security_configurations import secret_value
 from local_emr.endpoint import running
 from tests.local_emr.scripted import ScriptedEngine
 from tests.support.endpoint import CLIENT_ENVIRONMENT
@@ -46,7 +47,8 @@ class LocalService:
     @property
     def clients(self) -> Clients:
         """Clients that note their calls."""
-        return Clients(repeating=self._factory(self.attempts), once=self._factory(1))
+        repeating = self._factory(self.attempts)
+        return Clients(repeating=repeating, once=self._factory(1), secret=partial(secret_value, repeating))
 
     def refuse_capacity(self) -> None:
         self.arm(fault="refuse_capacity")

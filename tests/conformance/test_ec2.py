@@ -9,7 +9,7 @@ from botocore.session import get_session
 
 from emr_pipelines import CommandJob
 from emr_pipelines.errors import ComputeError, ComputeUnavailableError
-from emr_pipelines.targets import ec2, once, target_for
+from emr_pipelines.targets import ec2_clusters, ec2_steps, once, target_for
 from emr_pipelines.targets.base import Compute
 from emr_pipelines.targets.states import Phase
 from tests.conformance.cases import ENGINES, RunOwnedCases, another_run, key, settled, until
@@ -29,28 +29,17 @@ def endpoint(tmp_path_factory):
 
 def test_every_state_that_the_service_knows_has_a_meaning():
     model = get_session().get_service_model("emr")
-    assert set(ec2._PHASES) == set(model.shape_for("ClusterState").enum)
-    assert set(ec2._RUN_STATES) == set(model.shape_for("StepState").enum)
+    assert set(ec2_clusters.PHASES) == set(model.shape_for("ClusterState").enum)
+    assert set(ec2_steps.RUN_STATES) == set(model.shape_for("StepState").enum)
     reasons = set(model.shape_for("ClusterStateChangeReasonCode").enum)
-    assert reasons - set(ec2._FAULTS) == {"ALL_STEPS_COMPLETED"}  # nobody's fault
+    assert reasons - set(ec2_clusters.FAULTS) == {"ALL_STEPS_COMPLETED"}  # nobody's fault
 
 
-class TestEc2(RunOwnedCases):
+class Commands:
+    """What both owners of clusters have in common."""
+
     many = 60
     pages_of_many = 2  # a page of ListSteps holds 50
-
-    @pytest.fixture
-    def service(self, endpoint):
-        yield endpoint
-        endpoint.forget_faults()
-
-    @pytest.fixture
-    def target(self, endpoint):
-        return target_for(PROFILE, endpoint.clients)
-
-    @pytest.fixture
-    def another(self, endpoint):
-        return target_for(PROFILE.model_copy(update={"name": "another"}), endpoint.clients)
 
     @pytest.fixture
     def quick(self):
@@ -65,12 +54,27 @@ class TestEc2(RunOwnedCases):
         return CommandJob(command=("bash", "-c", "sleep 600"))
 
     @pytest.fixture
-    def unknown(self):
-        return Compute("ec2", "ec2", "j-AAAAAAAAAAAAA", "0" * 16)
-
-    @pytest.fixture
     def unknown_run(self):
         return "s-AAAAAAAAAAAAA"
+
+
+class TestEc2(Commands, RunOwnedCases):
+    @pytest.fixture
+    def service(self, endpoint):
+        yield endpoint
+        endpoint.forget_faults()
+
+    @pytest.fixture
+    def target(self, endpoint):
+        return target_for(PROFILE, endpoint.clients)
+
+    @pytest.fixture
+    def another(self, endpoint):
+        return target_for(PROFILE.model_copy(update={"name": "another"}), endpoint.clients)
+
+    @pytest.fixture
+    def unknown(self):
+        return Compute("ec2", "ec2", "j-AAAAAAAAAAAAA", "0" * 16)
 
     def test_a_cluster_that_a_person_protected_is_ended_all_the_same(self, target, lease, endpoint):
         compute = target.acquire(lease, frozenset())
@@ -168,3 +172,53 @@ class TestEc2(RunOwnedCases):
         nowhere = LocalService("http://127.0.0.1:9", "elasticmapreduce", OPERATIONS, attempts=1)
         with pytest.raises(ComputeUnavailableError, match=rf"region right.*cluster {compute.id}"):
             target_for(PROFILE, nowhere.clients).submit(compute, endless, {}, key(lease))
+
+    def test_the_steps_that_a_cluster_begins_with_are_no_job_runs_of_its_lease(self, endpoint, lease, endless):
+        setup = [{"name": "hold", "command": ["bash", "-c", "sleep 600"]}]
+        profile = type(PROFILE).model_validate({**PROFILE.model_dump(), "setup_steps": setup, "debugging": True})
+        target = target_for(profile, endpoint.clients)
+        compute = target.acquire(lease, ENGINES)
+        emr = endpoint.clients.repeating("emr")
+        began = {step["Name"] for step in emr.list_steps(ClusterId=compute.id)["Steps"]}
+        assert began == {"hold", "Setup Hadoop Debugging"}
+        assert (target.active(compute, lease), target.find(compute, key(lease))) == ([], None)
+        run = target.submit(compute, endless, {}, key(lease))
+        assert [one.id for one in target.active(compute, lease)] == [run.id]
+        target.release(compute)
+
+    def test_a_cluster_of_fleets_is_what_its_profile_says(self, endpoint, lease):
+        task = {
+            "types": {"families": ["m5", "c5"], "sizes": ["xlarge", "2xlarge"], "weights": "vcpu"},
+            "capacity": 40,
+            "spot_percent": 70,
+            "spot_allocation": "diversified",
+        }
+        nodes = {
+            "primary": {"types": ["m5.xlarge"]},
+            "core": {"types": ["r5.xlarge"], "capacity": 2},
+            "task": task,
+            "subnets": ["subnet-1", "subnet-2"],
+            "managed_scaling": {"minimum": 2, "maximum": 100},
+        }
+        target = target_for(type(PROFILE).model_validate({**PROFILE.model_dump(), **nodes}), endpoint.clients)
+        compute = target.acquire(lease, ENGINES)
+        assert settled(target, compute).phase is Phase.READY
+        emr = endpoint.clients.repeating("emr")
+        fleets = emr.list_instance_fleets(ClusterId=compute.id)["InstanceFleets"]
+        told = ("InstanceFleetType", "ProvisionedOnDemandCapacity", "ProvisionedSpotCapacity")
+        # 70 % of 40 vCPUs are 28: 4 + 8 + 4 + 8 + 4.
+        assert [tuple(fleet[name] for name in told) for fleet in fleets] == [
+            ("MASTER", 1, 0),
+            ("CORE", 2, 0),
+            ("TASK", 12, 28),
+        ]
+        assert set(target.usage(compute, []).instance_hours) == {
+            "m5.xlarge",
+            "r5.xlarge",
+            "m5.2xlarge",
+            "c5.xlarge",
+            "c5.2xlarge",
+        }
+        limits = emr.get_managed_scaling_policy(ClusterId=compute.id)["ManagedScalingPolicy"]["ComputeLimits"]
+        assert limits == {"UnitType": "InstanceFleetUnits", "MinimumCapacityUnits": 2, "MaximumCapacityUnits": 100}
+        target.release(compute)

@@ -18,7 +18,7 @@ def test_a_description_gives_back_what_was_asked_for(endpoint):
         "EbsRootVolumeSize": 20,
         "StepConcurrencyLevel": 5,
     }
-    network = {"Ec2SubnetIds": ["subnet-1", "subnet-2"], "Ec2KeyName": "key"}
+    network = {"Ec2SubnetIds": ["subnet-1"], "Ec2KeyName": "key"}
     cluster_id = create(endpoint, Instances=network, JobFlowRole="EMR_EC2_DefaultRole", **asked)
     eventually(lambda: state_of(endpoint, cluster_id), ("WAITING", None))
     found = cluster_of(endpoint, cluster_id)
@@ -36,7 +36,7 @@ def test_a_description_gives_back_what_was_asked_for(endpoint):
     attributes = found["Ec2InstanceAttributes"]
     assert (attributes["IamInstanceProfile"], attributes["RequestedEc2SubnetIds"], attributes["Ec2KeyName"]) == (
         "EMR_EC2_DefaultRole",
-        ["subnet-1", "subnet-2"],
+        ["subnet-1"],
         "key",
     )
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # On EC2 the instance profile gives a step its credentials; here any will do.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
+_READ = frozenset({"hadoop-env", "hive-site", "spark-defaults", "spark-env"})
+"""Classifications that reach a step."""
+
 
 def spark_defaults_of(cluster: ClusterRecord) -> dict[str, str]:
     """Return spark-defaults, and hive-site as the Hadoop settings that Spark passes on to Hive."""
@@ -29,6 +32,13 @@ def environment_of(cluster: ClusterRecord) -> dict[str, str]:
         if configuration.get("Classification") in {"hadoop-env", "spark-env"}:
             exports |= _properties(configuration.get("Configurations", []), "export")
     return {"AWS_REGION": cluster.region, "AWS_DEFAULT_REGION": cluster.region, **CREDENTIALS, **usable(exports)}
+
+
+def notes_of(cluster: ClusterRecord) -> tuple[str, ...]:
+    """Say which classifications are kept for DescribeCluster alone."""
+    names = {configuration.get("Classification", "") for configuration in cluster.request.get("Configurations", [])}
+    unread = sorted(names - _READ)
+    return (f"Nothing on this machine reads classification {', '.join(unread)}",) if unread else ()
 
 
 def usable(exports: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import string
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +25,13 @@ OCCUPYING = ("RUNNING", "CANCEL_PENDING")
 
 DEFAULT_INSTANCE_TYPE = "m5.xlarge"
 """What instances of a fleet are that names no type."""
+
+_ID_LETTERS = string.ascii_uppercase + string.digits
+
+
+def new_id(prefix: str) -> str:
+    """Return an identifier in the form of EMR's: `j-` for a cluster, `s-` a step, `ig-` a group, `if-` a fleet."""
+    return f"{prefix}-{''.join(secrets.choice(_ID_LETTERS) for _ in range(13))}"
 
 
 @dataclass

@@ -5,20 +5,12 @@ Sources: RunJobFlow, JobFlowInstancesConfig, StepConfig and AutoTerminationPolic
 
 from __future__ import annotations
 
-import secrets
-import string
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from moto.utilities.utils import load_resource
-
-from local_emr.emr import logs
-from local_emr.emr.records import ACTIVE, ClusterRecord, StepRecord
+from local_emr.emr import logs, nodes
+from local_emr.emr.records import ACTIVE, ClusterRecord, StepRecord, new_id
+from local_emr.emr.refusals import refused
 from local_emr.emr.releases import is_release
-from local_emr.protocol import ServiceError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MOST_STEPS = 256
 """Steps that may be active at a time, and that one request may bring."""
@@ -30,19 +22,8 @@ IDLE_TIMEOUT = range(60, 604_800 + 1)
 STEP_CONCURRENCY = range(1, 256 + 1)
 
 _NAME_FORBIDS = set("<>$|`")
-_ID_LETTERS = string.ascii_uppercase + string.digits
 
 Request = dict[str, Any]
-
-
-def new_id(prefix: str) -> str:
-    """Return an identifier in the form of EMR's: `j-` for a cluster, `s-` a step, `ig-` a group, `if-` a fleet."""
-    return f"{prefix}-{''.join(secrets.choice(_ID_LETTERS) for _ in range(13))}"
-
-
-def refused(message: str) -> ServiceError:
-    """Return the error of a request that is not valid."""
-    return ServiceError("ValidationException", message)
 
 
 def new_cluster(request: Request, region: str, now: float) -> ClusterRecord:
@@ -51,25 +32,26 @@ def new_cluster(request: Request, region: str, now: float) -> ClusterRecord:
     _check_roles(request)
     instances = request["Instances"]
     idle = request.get("AutoTerminationPolicy", {}).get("IdleTimeout")
+    groups, fleets = nodes.groups_and_fleets(instances)
+    # EMR protects a cluster with several primary nodes, whatever it was asked for, and keeps it when idle.
+    several = nodes.primaries_of(groups, fleets) > 1
     cluster = ClusterRecord(
         id=new_id("j"),
         region=region,
         request={name: value for name, value in request.items() if name != "Steps"},
-        groups=_groups(instances),
-        fleets=[{"Id": new_id("if"), **fleet} for fleet in instances.get("InstanceFleets", [])],
+        groups=groups,
+        fleets=fleets,
         created=now,
         tags=tags_of(request.get("Tags", [])),
-        keep_alive=instances.get("KeepJobFlowAliveWhenNoSteps", False),
-        termination_protected=instances.get("TerminationProtected", False),
+        keep_alive=several or instances.get("KeepJobFlowAliveWhenNoSteps", False),
+        termination_protected=several or instances.get("TerminationProtected", False),
         unhealthy_node_replacement=instances.get("UnhealthyNodeReplacement", False),
         visible_to_all_users=request.get("VisibleToAllUsers", True),
         step_concurrency=checked_concurrency(request.get("StepConcurrencyLevel", 1)),
-        idle_timeout=None if idle is None else checked_idle_timeout(idle),
+        idle_timeout=None if idle is None or several else checked_idle_timeout(idle),
         managed_scaling=request.get("ManagedScalingPolicy"),
     )
-    for instance_type in cluster.instance_types:
-        if instance_type not in _known_instance_types():
-            raise refused(f"Instance type '{instance_type}' is not supported.")
+    nodes.check_scaling(cluster, cluster.groups, cluster.managed_scaling)
     role = request.get("StepExecutionRoleArn")
     cluster.steps = new_steps(cluster, request.get("Steps", []), role, now)
     return cluster
@@ -92,42 +74,6 @@ def _check_roles(request: Request) -> None:
     for member, name in {"JobFlowRole": "InstanceProfile", "ServiceRole": "ServiceRole"}.items():
         if not request.get(member, "-").strip():
             raise refused(f"{name} is required for creating cluster")
-
-
-@cache
-def _known_instance_types() -> frozenset[str]:
-    """Return EC2's instance types, from the answer of DescribeInstanceTypes that moto keeps."""
-    return frozenset(load_resource("ec2/resources/instance_types.json"))
-
-
-def _groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the instance groups that a request names, or means by its simple counts."""
-    simple = "MasterInstanceType" in instances or "InstanceCount" in instances
-    ways = [simple, bool(instances.get("InstanceGroups")), bool(instances.get("InstanceFleets"))]
-    if sum(ways) != 1:
-        raise refused("Specify exactly one of InstanceGroups, InstanceFleets, and instance types with InstanceCount")
-    roles = [group["InstanceRole"] for group in instances.get("InstanceGroups", [])]
-    roles += [fleet["InstanceFleetType"] for fleet in instances.get("InstanceFleets", [])]
-    groups = _simple_groups(instances) if simple else instances.get("InstanceGroups", [])
-    if not simple and roles.count("MASTER") != 1:
-        raise refused(
-            f"A cluster has exactly one MASTER instance group or fleet; the request has {roles.count('MASTER')}"
-        )
-    return [{"Id": new_id("ig"), "Market": "ON_DEMAND", **group} for group in groups]
-
-
-def _simple_groups(instances: Mapping[str, Any]) -> list[dict[str, Any]]:
-    count = instances.get("InstanceCount", 1)
-    master = instances.get("MasterInstanceType")
-    if master is None:
-        raise refused("MasterInstanceType is required with InstanceCount")
-    if count < 1:
-        raise refused(f"InstanceCount must be at least 1, not {count}")
-    core = instances.get("SlaveInstanceType", master)
-    groups = [{"Name": "Master", "InstanceRole": "MASTER", "InstanceType": master, "InstanceCount": 1}]
-    if count > 1:
-        groups.append({"Name": "Core", "InstanceRole": "CORE", "InstanceType": core, "InstanceCount": count - 1})
-    return groups
 
 
 def new_steps(cluster: ClusterRecord, steps: list[Request], role: str | None, now: float) -> list[StepRecord]:

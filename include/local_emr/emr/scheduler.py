@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from local_emr.emr import lifecycle, logs
-from local_emr.emr.configurations import environment_of, spark_defaults_of
+from local_emr.emr.configurations import environment_of, notes_of, spark_defaults_of
 from local_emr.emr.lifecycle import End, Enter, ShutDown, Sleep, Start
 from local_emr.emr.records import HAS_INSTANCES
 from local_emr.engine import Outcome, Step
@@ -172,7 +172,7 @@ class Cluster:
     def _outcome(self, step: StepRecord, folder: Path) -> Outcome:
         try:
             running = self.machine.engine.start(
-                Step(step.jar, tuple(step.args), step.main_class, step.properties),
+                Step(step.jar, tuple(step.args), step.main_class, step.properties, notes_of(self.record)),
                 folder=folder,
                 cluster=self._folder,
                 environment=environment_of(self.record),

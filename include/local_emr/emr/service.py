@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from local_emr.emr import lifecycle, requests, views
+from local_emr.emr import lifecycle, nodes, requests, views
+from local_emr.emr.paging import page_of
 from local_emr.emr.records import ENDED, NOT_OPEN, ClusterRecord, StepRecord
+from local_emr.emr.refusals import invalid, refused
 from local_emr.emr.releases import RELEASES
 from local_emr.emr.scheduler import SERVICE, Cluster
-from local_emr.protocol import ServiceError
+from local_emr.emr.security import SecurityConfigurations, without_passwords
 from local_emr.runs import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from local_emr.faults import Faults
     from local_emr.protocol import Answer, Caller
     from local_emr.runs import Machine
 
 logger = logging.getLogger(__name__)
 
-PAGE = 50
 MOST_STEP_IDS = 10
 MOST_CLUSTERS = 10
-
-Item = TypeVar("Item")
 
 
 class ElasticMapReduce:
@@ -37,6 +34,12 @@ class ElasticMapReduce:
         self._faults = faults
         self._records = Records(machine.data / "clusters", "*/cluster.json", ClusterRecord.read, machine.clock)
         self._clusters: dict[str, Cluster] = {}
+        security = SecurityConfigurations(machine)
+        self._check_security = security.check_cluster
+        self.create_security_configuration = security.create_security_configuration
+        self.describe_security_configuration = security.describe_security_configuration
+        self.list_security_configurations = security.list_security_configurations
+        self.delete_security_configuration = security.delete_security_configuration
         self._preparing = threading.Lock()
         for record in self._records.load():
             cluster = self._at_work(record)
@@ -54,7 +57,8 @@ class ElasticMapReduce:
 
     def run_job_flow(self, request: Answer, caller: Caller) -> Answer:
         """Create a cluster."""
-        record = requests.new_cluster(request, caller.region, self._now())
+        self._check_security(request, caller)
+        record = requests.new_cluster(without_passwords(request), caller.region, self._now())
         self._at_work(record).begin()
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
         return {"JobFlowId": record.id, "ClusterArn": record.arn}
@@ -75,20 +79,20 @@ class ElasticMapReduce:
             for record in found
             if after <= record.created <= before and (states is None or record.state in states)
         ]
-        page, marker = _page(wanted, found, request.get("Marker"), lambda record: record.id)
+        page, marker = page_of(wanted, found, request.get("Marker"), lambda record: record.id)
         return {"Clusters": [views.cluster_summary(record, self._now()) for record in page], "Marker": marker}
 
     def terminate_job_flows(self, request: Answer, caller: Caller) -> Answer:
         """Begin to end clusters: all that are not protected, even if some are."""
         if len(request["JobFlowIds"]) > MOST_CLUSTERS:
-            raise requests.refused(f"At most {MOST_CLUSTERS} clusters can be terminated at a time")
+            raise refused(f"At most {MOST_CLUSTERS} clusters can be terminated at a time")
         clusters = self._job_flows(request, caller)
         protected = [cluster for cluster in clusters if cluster.record.termination_protected]
         for cluster in clusters:
             if cluster not in protected:
                 cluster.terminate("USER_REQUEST", "Terminated by user request")
         if any(cluster.record.state not in NOT_OPEN for cluster in protected):
-            raise requests.refused("Could not shut down one or more job flows since they are termination protected.")
+            raise refused("Could not shut down one or more job flows since they are termination protected.")
         return {}
 
     def modify_cluster(self, request: Answer, caller: Caller) -> Answer:
@@ -159,7 +163,7 @@ class ElasticMapReduce:
         """List a cluster's steps, newest first."""
         ids, states = request.get("StepIds") or None, request.get("StepStates") or None
         if ids and len(ids) > MOST_STEP_IDS:
-            raise _invalid(f"StepIds can name at most {MOST_STEP_IDS} steps, not {len(ids)}")
+            raise invalid(f"StepIds can name at most {MOST_STEP_IDS} steps, not {len(ids)}")
         cluster = self._cluster(request["ClusterId"], caller)
         for step_id in ids or []:
             _step(cluster, step_id)
@@ -168,7 +172,7 @@ class ElasticMapReduce:
         wanted = [
             step for step in found if (ids is None or step.id in ids) and (states is None or step.state in states)
         ]
-        page, marker = _page(wanted, found, request.get("Marker"), lambda step: step.id)
+        page, marker = page_of(wanted, found, request.get("Marker"), lambda step: step.id)
         return {"Steps": [views.step_view(step) for step in page], "Marker": marker}
 
     def cancel_steps(self, request: Answer, caller: Caller) -> Answer:
@@ -192,14 +196,14 @@ class ElasticMapReduce:
         """List a cluster's instance groups."""
         with self._cluster(request["ClusterId"], caller).reading() as record:
             if record.fleets:
-                raise _invalid("Instance fleets and instance groups are mutually exclusive.")
+                raise invalid("Instance fleets and instance groups are mutually exclusive.")
             return {"InstanceGroups": [views.group_view(record, group) for group in record.groups]}
 
     def list_instance_fleets(self, request: Answer, caller: Caller) -> Answer:
         """List a cluster's instance fleets."""
         with self._cluster(request["ClusterId"], caller).reading() as record:
             if record.groups:
-                raise _invalid("Instance fleets and instance groups are mutually exclusive.")
+                raise invalid("Instance fleets and instance groups are mutually exclusive.")
             return {"InstanceFleets": [views.fleet_view(record, fleet) for fleet in record.fleets]}
 
     def list_instances(self, request: Answer, caller: Caller) -> Answer:
@@ -214,8 +218,34 @@ class ElasticMapReduce:
                 and (group is None or group in (instance.get("InstanceGroupId"), instance.get("InstanceFleetId")))
                 and (not states or instance["Status"]["State"] in states)
             ]
-            page, marker = _page(found, found, request.get("Marker"), lambda instance: instance["Id"])
+            page, marker = page_of(found, found, request.get("Marker"), lambda instance: instance["Id"])
             return {"Instances": page, "Marker": marker}
+
+    def add_instance_groups(self, request: Answer, caller: Caller) -> Answer:
+        """Add instance groups to an open cluster."""
+        with self._open(request["JobFlowId"], caller).changing() as record:
+            added = nodes.add_groups(record, request["InstanceGroups"])
+        return {"JobFlowId": record.id, "InstanceGroupIds": added, "ClusterArn": record.arn}
+
+    def add_instance_fleet(self, request: Answer, caller: Caller) -> Answer:
+        """Add an instance fleet to an open cluster."""
+        with self._open(request["ClusterId"], caller).changing() as record:
+            added = nodes.add_fleet(record, request["InstanceFleet"])
+        return {"ClusterId": record.id, "InstanceFleetId": added, "ClusterArn": record.arn}
+
+    def modify_instance_groups(self, request: Answer, caller: Caller) -> Answer:
+        """Change counts and configurations of instance groups, at once."""
+        for change in request.get("InstanceGroups", []):
+            cluster_id = request.get("ClusterId") or self._cluster_of_group(change["InstanceGroupId"])
+            with self._open(cluster_id, caller).changing() as record:
+                nodes.modify_group(record, change)
+        return {}
+
+    def modify_instance_fleet(self, request: Answer, caller: Caller) -> Answer:
+        """Change the capacities of an instance fleet, at once."""
+        with self._open(request["ClusterId"], caller).changing() as record:
+            nodes.modify_fleet(record, request["InstanceFleet"])
+        return {}
 
     def list_bootstrap_actions(self, request: Answer, caller: Caller) -> Answer:
         """List a cluster's bootstrap actions, which are recorded and not run."""
@@ -234,7 +264,7 @@ class ElasticMapReduce:
         """End the cluster after it has been idle for so long, counted from now."""
         timeout = request.get("AutoTerminationPolicy", {}).get("IdleTimeout")
         if timeout is None:
-            raise requests.refused("AutoTerminationPolicy needs an IdleTimeout")
+            raise refused("AutoTerminationPolicy needs an IdleTimeout")
         requests.checked_idle_timeout(timeout)
         with self._open(request["ClusterId"], caller).changing() as record:
             record.idle_timeout = timeout
@@ -255,7 +285,7 @@ class ElasticMapReduce:
     def put_managed_scaling_policy(self, request: Answer, caller: Caller) -> Answer:
         """Record the managed scaling policy; there is nothing to scale here."""
         with self._open(request["ClusterId"], caller).changing() as record:
-            record.managed_scaling = request["ManagedScalingPolicy"]
+            nodes.manage(record, request["ManagedScalingPolicy"])
         return {}
 
     def get_managed_scaling_policy(self, request: Answer, caller: Caller) -> Answer:
@@ -266,6 +296,24 @@ class ElasticMapReduce:
         """Forget the managed scaling policy."""
         with self._open(request["ClusterId"], caller).changing() as record:
             record.managed_scaling = None
+        return {}
+
+    def put_auto_scaling_policy(self, request: Answer, caller: Caller) -> Answer:
+        """Attach an automatic scaling policy to an instance group; there is nothing to scale here."""
+        with self._open(request["ClusterId"], caller).changing() as record:
+            group = nodes.attach(record, request["InstanceGroupId"], request["AutoScalingPolicy"])
+            policy = views.group_view(record, group)["AutoScalingPolicy"]
+        return {
+            "ClusterId": record.id,
+            "InstanceGroupId": group["Id"],
+            "AutoScalingPolicy": policy,
+            "ClusterArn": record.arn,
+        }
+
+    def remove_auto_scaling_policy(self, request: Answer, caller: Caller) -> Answer:
+        """Take the automatic scaling policy from an instance group."""
+        with self._open(request["ClusterId"], caller).changing() as record:
+            nodes.detach(record, request["InstanceGroupId"])
         return {}
 
     # Releases
@@ -291,7 +339,7 @@ class ElasticMapReduce:
         """Describe a release: of its applications, those that steps can use here."""
         label = request.get("ReleaseLabel", next(iter(RELEASES)))
         if label not in RELEASES:
-            raise _invalid(f"The supplied release label is invalid: {label}.")
+            raise invalid(f"The supplied release label is invalid: {label}.")
         applications = [{"Name": name, "Version": version} for name, version in RELEASES[label].items()]
         return {"ReleaseLabel": label, "Applications": applications}
 
@@ -315,8 +363,15 @@ class ElasticMapReduce:
     def _cluster(self, cluster_id: str, caller: Caller) -> Cluster:
         cluster = self._clusters.get(cluster_id)
         if cluster is None or cluster.record.region != caller.region:
-            raise _invalid(f"Cluster id '{cluster_id}' is not valid.", "NoSuchCluster")
+            raise invalid(f"Cluster id '{cluster_id}' is not valid.", "NoSuchCluster")
         return cluster
+
+    def _cluster_of_group(self, group_id: str) -> str:
+        """Return the id of the cluster that an instance group is of, for a request that does not say it."""
+        for cluster in list(self._clusters.values()):
+            if any(group["Id"] == group_id for group in cluster.record.groups):
+                return cluster.record.id
+        raise invalid(f"Instance group id '{group_id}' is not valid.")
 
     def _open(self, cluster_id: str, caller: Caller) -> Cluster:
         cluster = self._cluster(cluster_id, caller)
@@ -327,7 +382,7 @@ class ElasticMapReduce:
         """Find a cluster for an operation that still calls it a job flow, and answers for it in other words."""
         cluster = self._clusters.get(cluster_id)
         if cluster is None or cluster.record.region != caller.region:
-            raise requests.refused("Specified job flow ID not valid.")
+            raise refused("Specified job flow ID not valid.")
         return cluster
 
     def _job_flows(self, request: Answer, caller: Caller) -> list[Cluster]:
@@ -336,32 +391,11 @@ class ElasticMapReduce:
 
 def _check_open(record: ClusterRecord) -> None:
     if record.state in NOT_OPEN:
-        raise requests.refused("A job flow that is shutting down, terminated, or finished may not be modified.")
-
-
-def _invalid(message: str, error_code: str = "InvalidRequest") -> ServiceError:
-    return ServiceError("InvalidRequestException", message, ErrorCode=error_code)
+        raise refused("A job flow that is shutting down, terminated, or finished may not be modified.")
 
 
 def _step(cluster: Cluster, step_id: str) -> StepRecord:
     for step in cluster.record.steps:
         if step.id == step_id and step_id not in cluster.forgotten:
             return step
-    raise _invalid(f"Step id '{step_id}' is not valid.", "NoSuchStep")
-
-
-def _page(
-    wanted: list[Item], found: Iterable[Item], marker: str | None, identity: Callable[[Item], Any]
-) -> tuple[list[Item], str | None]:
-    """Return the page after `marker`, the identity of the last item before it, and the next marker.
-
-    `found` is `wanted` before its filters: what was on the page before may no longer pass them.
-    """
-    if marker is not None:
-        order = [identity(item) for item in found]
-        if marker not in order:
-            raise _invalid(f"Marker '{marker}' is not valid.")
-        passed = set(order[: order.index(marker) + 1])
-        wanted = [item for item in wanted if identity(item) not in passed]
-    page = wanted[:PAGE]
-    return page, identity(page[-1]) if len(wanted) > PAGE else None
+    raise invalid(f"Step id '{step_id}' is not valid.", "NoSuchStep")

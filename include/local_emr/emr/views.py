@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
-from local_emr.emr.records import DEFAULT_INSTANCE_TYPE, ENDED, ClusterRecord, StepRecord
+from local_emr.emr.nodes import MARKETS, provisioned, units_of
+from local_emr.emr.records import ENDED, ClusterRecord, StepRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,13 +71,14 @@ def _timeline(cluster: ClusterRecord) -> View:
 def _instance_attributes(cluster: ClusterRecord) -> View:
     instances = cluster.request["Instances"]
     subnets = instances.get("Ec2SubnetIds", [])
-    zone = instances.get("Placement", {}).get("AvailabilityZone")
+    placement = instances.get("Placement", {})
+    zone = placement.get("AvailabilityZone")
     return {
         **{name: instances.get(name) for name in _ATTRIBUTES},
         "Ec2SubnetId": instances.get("Ec2SubnetId") or (subnets[0] if subnets else None),
         "RequestedEc2SubnetIds": subnets,
         "Ec2AvailabilityZone": cluster.availability_zone,
-        "RequestedEc2AvailabilityZones": [zone] if zone else [],
+        "RequestedEc2AvailabilityZones": placement.get("AvailabilityZones") or ([zone] if zone else []),
         "IamInstanceProfile": cluster.request.get("JobFlowRole"),
     }
 
@@ -106,9 +109,9 @@ def group_view(cluster: ClusterRecord, group: View) -> View:
         "InstanceGroupType": group["InstanceRole"],
         "RequestedInstanceCount": group["InstanceCount"],
         "RunningInstanceCount": group["InstanceCount"] if _has_instances(cluster) else 0,
-        "EbsBlockDevices": [],
-        "ShrinkPolicy": {},
-        "AutoScalingPolicy": None,
+        **_storage(group),
+        "ShrinkPolicy": group.get("ShrinkPolicy", {}),
+        "AutoScalingPolicy": _policy(cluster, group),
         "Status": {
             "State": _group_state(cluster),
             "StateChangeReason": {"Message": ""},
@@ -117,14 +120,42 @@ def group_view(cluster: ClusterRecord, group: View) -> View:
     }
 
 
+def _storage(config: View) -> View:
+    """Return the EBS volumes of each instance of a group or of a fleet's type, by their devices."""
+    storage = config.get("EbsConfiguration", {})
+    specifications = [
+        device["VolumeSpecification"]
+        for device in storage.get("EbsBlockDeviceConfigs", [])
+        for _ in range(device.get("VolumesPerInstance", 1))
+    ]
+    devices = zip(specifications, ascii_lowercase[1:], strict=False)
+    return {
+        "EbsBlockDevices": [
+            {"VolumeSpecification": specification, "Device": f"/dev/sd{letter}"} for specification, letter in devices
+        ],
+        "EbsOptimized": storage.get("EbsOptimized", False),
+    }
+
+
+def _policy(cluster: ClusterRecord, group: View) -> View | None:
+    """Return a group's automatic scaling policy with its status: attached while there are instances to scale."""
+    if "AutoScalingPolicy" not in group:
+        return None
+    state = "DETACHED" if cluster.state in ENDED else "ATTACHED" if _has_instances(cluster) else "PENDING"
+    reason = {"Code": "USER_REQUEST", "Message": ""}
+    return {**group["AutoScalingPolicy"], "Status": {"State": state, "StateChangeReason": reason}}
+
+
 def fleet_view(cluster: ClusterRecord, fleet: View) -> View:
     """Return an instance fleet as ListInstanceFleets shows it."""
-    provisioned = _has_instances(cluster)
+    there = {
+        market: sum(map(units_of, provisioned(fleet, market))) if _has_instances(cluster) else 0 for market in MARKETS
+    }
     return {
         **fleet,
-        "ProvisionedOnDemandCapacity": fleet.get("TargetOnDemandCapacity", 0) if provisioned else 0,
-        "ProvisionedSpotCapacity": fleet.get("TargetSpotCapacity", 0) if provisioned else 0,
-        "InstanceTypeSpecifications": fleet.get("InstanceTypeConfigs", []),
+        "ProvisionedOnDemandCapacity": there["ON_DEMAND"],
+        "ProvisionedSpotCapacity": there["SPOT"],
+        "InstanceTypeSpecifications": [{**one, **_storage(one)} for one in fleet.get("InstanceTypeConfigs", [])],
         "Status": {
             "State": _group_state(cluster),
             "StateChangeReason": {"Message": ""},
@@ -141,34 +172,31 @@ def instances(cluster: ClusterRecord) -> Iterator[View]:
     if cluster.provisioned is None:
         return
     for group in cluster.groups:
-        yield from _instances_of(cluster, group["InstanceRole"], "InstanceGroupId", group, group["InstanceCount"])
+        owner = {"Role": group["InstanceRole"], "InstanceGroupId": group["Id"], "Market": group["Market"]}
+        for number in range(group["InstanceCount"]):
+            yield _instance(cluster, f"{group['Id']}/{number}", {**owner, "InstanceType": group["InstanceType"]})
     for fleet in cluster.fleets:
-        first = {
-            "InstanceType": DEFAULT_INSTANCE_TYPE,
-            **(fleet.get("InstanceTypeConfigs") or [{}])[0],
-            "Id": fleet["Id"],
-        }
-        spot = fleet.get("TargetSpotCapacity", 0)
-        count = -(-(fleet.get("TargetOnDemandCapacity", 0) + spot) // (first.get("WeightedCapacity") or 1))
-        first["Market"] = "SPOT" if spot and not fleet.get("TargetOnDemandCapacity") else "ON_DEMAND"
-        yield from _instances_of(cluster, fleet["InstanceFleetType"], "InstanceFleetId", first, count)
+        owner = {"Role": fleet["InstanceFleetType"], "InstanceFleetId": fleet["Id"]}
+        for market in MARKETS:
+            for number, config in enumerate(provisioned(fleet, market)):
+                of = {**owner, "Market": market, "InstanceType": config["InstanceType"]}
+                yield _instance(cluster, f"{fleet['Id']}/{market}/{number}", of)
 
 
-def _instances_of(cluster: ClusterRecord, role: str, of: str, group: View, count: int) -> Iterator[View]:
-    timeline = {**_timeline(cluster), "CreationDateTime": cluster.provisioned}
-    for number in range(count):
-        digest = hashlib.sha256(f"{group['Id']}/{number}".encode()).hexdigest()
-        yield {
-            "Role": role,
-            "Id": f"ci-{digest[:13].upper()}",
-            "Ec2InstanceId": f"i-{digest[:17]}",
-            "PrivateDnsName": _host(digest),
-            "PublicDnsName": _host(digest),
-            of: group["Id"],
-            "Market": group.get("Market", "ON_DEMAND"),
-            "InstanceType": group["InstanceType"],
-            "Status": {"State": _instance_state(cluster), "StateChangeReason": {}, "Timeline": timeline},
-        }
+def _instance(cluster: ClusterRecord, identity: str, of: View) -> View:
+    digest = hashlib.sha256(identity.encode()).hexdigest()
+    return {
+        **of,
+        "Id": f"ci-{digest[:13].upper()}",
+        "Ec2InstanceId": f"i-{digest[:17]}",
+        "PrivateDnsName": _host(digest),
+        "PublicDnsName": _host(digest),
+        "Status": {
+            "State": _instance_state(cluster),
+            "StateChangeReason": {},
+            "Timeline": {**_timeline(cluster), "CreationDateTime": cluster.provisioned},
+        },
+    }
 
 
 def _instance_state(cluster: ClusterRecord) -> str:

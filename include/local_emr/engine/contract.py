@@ -17,6 +17,8 @@ class Step:
     args: tuple[str, ...] = ()
     main_class: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What its controller log says of it first."""
 
 
 @dataclass(frozen=True)

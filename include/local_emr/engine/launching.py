@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from local_emr.engine.absent import present
 from local_emr.engine.java import JAVA_HOME, Java, conf_arguments
 from local_emr.engine.options import adapt
 from local_emr.engine.planning import SPARK_SUBMIT, Command, JavaCommand, ShellCommand, SparkCommand
@@ -105,10 +106,11 @@ def _launch_spark(
     command: SparkCommand, java: Java, place: Place, variables: dict[str, str], spark_defaults: Mapping[str, str]
 ) -> Launch:
     options = command.options
-    defaults = adapt(("--conf", f"{name}={value}") for name, value in spark_defaults.items())
+    here, absent = present(spark_defaults)
+    defaults = adapt(("--conf", f"{name}={value}") for name, value in here.items())
     asked_mb = options.memory_mb or defaults.memory_mb or DEFAULT_MEMORY_MB
     memory_mb = min(asked_mb, memory_limit_mb())
-    notes = (*defaults.notes, *options.notes)
+    notes = (*absent, *defaults.notes, *options.notes)
     if memory_mb < asked_mb:
         notes = (*notes, f"Driver memory is {memory_mb}m instead of {asked_mb}m: a quarter of this machine's")
     given = list(options.arguments)

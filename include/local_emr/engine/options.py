@@ -10,6 +10,8 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from local_emr.engine.absent import files_here
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -174,6 +176,9 @@ class _Adapted:
             if not equals:
                 raise ValueError(f"Spark config without '=': {value}")
             self.take_setting(setting, setting_value)
+        elif name == "--jars":
+            if files := self._files_here(value):
+                self._arguments += [name, files]
         elif name == "--driver-memory":
             self.take_setting("spark.driver.memory", value)
         elif name == "--driver-java-options":
@@ -190,12 +195,20 @@ class _Adapted:
             self._memory_mb = memory_megabytes(value)
         elif name in {"spark.driver.extraJavaOptions", "spark.driver.defaultJavaOptions"}:
             self._take_java_options(value)
+        elif name == "spark.jars":
+            if files := self._files_here(value):
+                self._settings[name] = files
         elif name == "spark.driver.extraClassPath":
             self._classpath += value.split(":")
         elif name.startswith(_CLUSTER_SETTINGS):
             self._notes.append(f"{name} is dropped: it speaks of a cluster's machines")
         else:
             self._settings[name] = value
+
+    def _files_here(self, files: str) -> str:
+        here, notes = files_here(files)
+        self._notes += notes
+        return here
 
     def _take_variable(self, name: str, value: str) -> None:
         if name in _RUNTIME_VARIABLES:

@@ -83,6 +83,8 @@ class Engine:
             (folder / log).touch()
         controller = Controller(folder)
         controller.start(step)
+        for note in step.notes:
+            controller.say(f"INFO {note}")
         try:
             command = plan(step)
             if isinstance(command, Refusal):

@@ -14,6 +14,7 @@ from emr_pipelines.jobs import Engine, Job
 from emr_pipelines.keys import Key, Lease
 from emr_pipelines.targets.capabilities import Capabilities
 from emr_pipelines.targets.profile import Owner, Profile
+from emr_pipelines.targets.secret_references import Secret, unreadable
 from emr_pipelines.targets.states import ComputeState, JobState
 
 
@@ -25,6 +26,8 @@ class Clients:
     """Clients that repeat a call after a throttle, a 5xx or a lost connection."""
     once: Callable[[str], Any]
     """Clients that send each call once, for calls which AWS cannot tell from their own repetition."""
+    secret: Callable[[Secret], str] = unreadable
+    """Reads a password that a profile names, and hides it from every log."""
 
 
 @dataclass(frozen=True)

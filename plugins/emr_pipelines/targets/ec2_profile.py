@@ -1,218 +1,378 @@
-"""The profile of a transient EMR cluster on EC2, and the RunJobFlow request that it means.
+"""The profile of an EMR cluster on EC2, made for each run or named, and the RunJobFlow request that it means.
 
 Settings carry the names and the meaning of the EMR API reference (RunJobFlow), in YAML's spelling.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
-from emr_pipelines.targets.profile import Address, Classification, Profile, SecurityGroup, Settings, Subnet, given
+from emr_pipelines.targets.applications import check_release_has, checked_applications
+from emr_pipelines.targets.ec2_instances import Ami, InstanceGroup, check_gp3, configuration
+from emr_pipelines.targets.ec2_nodes import ClusterNodes, Nodes, place_members
+from emr_pipelines.targets.ec2_scaling import ManagedScaling
+from emr_pipelines.targets.ec2_security import Security, name_of_configuration
+from emr_pipelines.targets.ec2_setup import DEBUGGING, BootstrapAction, SetupStep
+from emr_pipelines.targets.profile import (
+    Classification,
+    Like,
+    Owner,
+    Profile,
+    Relaxation,
+    RoleArn,
+    SecurityGroup,
+    Subnet,
+    given,
+)
+from emr_pipelines.targets.releases import Release, number_of
+from emr_pipelines.targets.secret_references import KmsKey
+from emr_pipelines.targets.sections import ClusterSections
+from emr_pipelines.targets.sizing import Nodes as NodesOfType
 
-_APPLICATION_OF_ENGINE: dict[Engine, str] = {"spark": "Spark", "hive": "Hive"}
+_APPLICATION_OF_ENGINE: dict[Engine, str] = {
+    "spark": "Spark",
+    "hive": "Hive",
+    "hadoop": "Hadoop",
+    "flink": "Flink",
+    "trino": "Trino",
+    "hbase": "HBase",
+}
+_PRESTO = frozenset({"Presto", "PrestoSQL"})
+"""Applications that run what is written for Trino; EMR installs only one of the three on a cluster."""
 
-InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")]
+_WITH_METASTORE = ("Hive", "Hue", "Oozie")
+_ROOT_VOLUME = 15
+"""GiB of a root volume whose size is not said (EMR Management Guide, "Customizing the Amazon EBS root device volume")."""
 
+_PER_JOB = frozenset({"deploy_mode", "execution_role"})
+"""Settings of jobs: all others shape a cluster, and cannot be given, or overridden, where ``cluster`` names one that runs."""
 
-class Volumes(Settings):
-    """EBS volumes of each instance: sizes in GiB, throughput in MiB per second."""
+_CLUSTER_ID = re.compile(r"j-[0-9A-Z]{13}")
 
-    type: Literal["gp3", "gp2", "io1", "io2", "st1", "sc1", "standard"] = "gp3"
-    size: int = Field(ge=1, le=16384)
-    iops: int | None = Field(default=None, ge=100, le=256000)
-    throughput: int | None = Field(default=None, ge=125, le=2000)
-    per_instance: int = Field(default=1, ge=1, le=25)
-
-    def request(self) -> dict[str, Any]:
-        """Return an ``EbsConfiguration``."""
-        specification = {
-            "VolumeType": self.type,
-            "SizeInGB": self.size,
-            "Iops": self.iops,
-            "Throughput": self.throughput,
-        }
-        return {
-            "EbsBlockDeviceConfigs": [
-                {"VolumeSpecification": given(specification), "VolumesPerInstance": self.per_instance}
-            ]
-        }
-
-
-class InstanceGroup(Settings):
-    """Instances of one type; ``spot`` instances cost at most ``bid`` US dollars an hour, or the On-Demand price."""
-
-    type: InstanceType
-    count: int = Field(default=1, ge=1)
-    spot: bool = False
-    bid: Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?$")] | None = None
-    volumes: Volumes | None = None
-
-    def at_most(self, count: int) -> Self:
-        """Return this group with no more instances than that."""
-        return self.model_copy(update={"count": min(self.count, count)})
-
-    def request(self, role: str) -> dict[str, Any]:
-        """Return an ``InstanceGroupConfig`` for MASTER, CORE or TASK."""
-        return given(
-            {
-                "Name": role.lower(),
-                "InstanceRole": role,
-                "InstanceType": self.type,
-                "InstanceCount": self.count,
-                "Market": "SPOT" if self.spot else "ON_DEMAND",
-                "BidPrice": self.bid,
-                "EbsConfiguration": self.volumes and self.volumes.request(),
-            }
-        )
+AvailabilityZone = Annotated[str, Like(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "us-east-1a")]
 
 
-class ManagedScaling(Settings):
-    """Bounds, in instances, between which EMR sizes the cluster by itself."""
+class Ec2Profile(ClusterSections):
+    """An EMR cluster on EC2 for each run, or one that runs already and that all runs share.
 
-    minimum: int = Field(ge=1)
-    maximum: int = Field(ge=1)
-    maximum_on_demand: int | None = Field(default=None, ge=0)
-    maximum_core: int | None = Field(default=None, ge=1)
-
-    @model_validator(mode="after")
-    def _bounds_are_ordered(self) -> Self:
-        if self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
-        return self
-
-    def up_to(self, maximum: int) -> Self:
-        """Return these bounds with that maximum; the others give way to it."""
-        given_way = {
-            name: min(value, maximum)
-            for name in ("minimum", "maximum_on_demand", "maximum_core")
-            if (value := getattr(self, name)) is not None
-        }
-        return self.model_copy(update={**given_way, "maximum": maximum})
-
-    def request(self) -> dict[str, Any]:
-        """Return a ``ManagedScalingPolicy``."""
-        limits = {
-            "UnitType": "Instances",
-            "MinimumCapacityUnits": self.minimum,
-            "MaximumCapacityUnits": self.maximum,
-            "MaximumOnDemandCapacityUnits": self.maximum_on_demand,
-            "MaximumCoreCapacityUnits": self.maximum_core,
-        }
-        return {"ComputeLimits": given(limits)}
-
-
-class BootstrapAction(Settings):
-    """A script that runs on every instance before the applications start."""
-
-    name: str
-    script: Address
-    args: tuple[str, ...] = ()
-
-    def request(self) -> dict[str, Any]:
-        """Return a ``BootstrapActionConfig``."""
-        return {"Name": self.name, "ScriptBootstrapAction": {"Path": self.script, "Args": list(self.args)}}
-
-
-class Ec2Profile(Profile):
-    """A transient EMR cluster on EC2. Defaults are the safe ones: it ends by itself when idle, and logs are kept."""
+    Defaults are the safe ones: a cluster for a run ends by itself when idle, and logs are kept. A cluster that ``cluster`` names keeps
+    its own shape, and its own place for logs; it is never ended here.
+    """
 
     target: Literal["ec2"]
-    release: Annotated[str, StringConstraints(pattern=r"^emr-\d+\.\d+\.\d+$")] = "emr-7.9.0"
-    applications: tuple[str, ...] = ("Spark", "Hive")
+    cluster: Annotated[str, Like(r"[^<>$|`]{1,256}", "analytics")] | None = None
+    """A cluster that runs already, by its id (``j-`` and thirteen letters and digits) or its name: what shapes one is not given then."""
+    release: Release = "emr-7.9.0"
+    applications: Annotated[tuple[str, ...], AfterValidator(checked_applications)] = ("Spark", "Hive")
     """What is installed; what the run's jobs need joins it."""
-    primary: InstanceGroup
-    core: InstanceGroup | None = None
-    task: InstanceGroup | None = None
+    primary: Nodes | None = None
+    """Needed, unless ``cluster`` names one that runs."""
+    core: Nodes | None = None
+    task: Nodes | None = None
     managed_scaling: ManagedScaling | None = None
+    scaling_role: str | None = None
+    """Name of the role of custom automatic scaling, such as ``EMR_AutoScaling_DefaultRole``."""
+    scale_down_behavior: Literal["TERMINATE_AT_TASK_COMPLETION", "TERMINATE_AT_INSTANCE_HOUR"] | None = None
+    """When an instance that is too many ends."""
+    unhealthy_node_replacement: bool | None = None
+    """Whether EMR replaces core nodes that have degraded."""
     subnet: Subnet | None = None
     """Without it EMR takes one of the region's default VPC."""
+    subnets: tuple[Subnet, ...] = ()
+    """Of several zones: EMR takes the one where it gets the instance fleets best."""
+    availability_zones: tuple[AvailabilityZone, ...] = ()
+    """Instead of subnets, in the default VPC; several only with instance fleets."""
+    placement_group: Literal["SPREAD"] | None = None
+    """Puts three primary nodes on hardware of their own."""
     key_pair: str | None = None
     primary_security_group: SecurityGroup | None = None
     core_security_group: SecurityGroup | None = None
     service_access_security_group: SecurityGroup | None = None
+    additional_primary_security_groups: tuple[SecurityGroup, ...] = ()
+    additional_core_security_groups: tuple[SecurityGroup, ...] = ()
+    """Of core and task nodes."""
     service_role: str = "EMR_DefaultRole"
     instance_profile: str = "EMR_EC2_DefaultRole"
     """Whose role the jobs run under."""
+    execution_role: RoleArn | None = None
+    """The role that Spark and Hive jobs run under in place of the instance profile's (a runtime role), from emr-6.7.0 on."""
+    security: Security = Security()
+    """What the security configuration says that is made for such clusters."""
     security_configuration: str | None = None
+    """Name of a security configuration that there is, in place of ``security``."""
+    public_subnet: bool = False
+    """Says that the subnets are public, or that the default VPC's may be taken: a relaxation, which a policy may forbid."""
+    log_encryption_key: KmsKey | None = None
+    """ARN of the KMS key with which EMR encrypts the logs that it writes to S3."""
+    custom_ami: Ami | None = None
+    os_release: str | None = None
+    """Release of Amazon Linux, such as ``2023.6.20250218.2``; without it the newest that EMR has validated."""
+    repository_upgrade: Literal["SECURITY", "NONE"] | None = None
+    """What instances of a custom AMI upgrade when they start."""
     root_volume_size: int | None = Field(default=None, ge=15, le=1000)
+    root_volume_iops: int | None = Field(default=None, ge=3000, le=16000)
+    root_volume_throughput: int | None = Field(default=None, ge=125, le=1000)
     configurations: tuple[Classification, ...] = ()
+    """Configuration classifications; they win over what the sections become."""
     bootstrap_actions: tuple[BootstrapAction, ...] = ()
+    setup_steps: tuple[SetupStep, ...] = ()
+    """Steps that the cluster begins with. With ``concurrent_steps`` above 1 jobs do not wait for them."""
+    debugging: bool = False
+    """Whether a first step lets EMR's console show the logs of steps, jobs and tasks."""
     concurrent_steps: int = Field(default=4, ge=1, le=256)
     """Jobs of a run at the same time; further ones wait."""
     idle_minutes: int = Field(default=30, ge=1, le=10080)
     """Minutes without a step after which EMR ends the cluster by itself, whatever happened to Airflow."""
+    termination_protection: bool = False
+    """Whether EMR refuses to end the cluster; release takes it away first."""
     deploy_mode: Literal["client", "cluster"] = "client"
     """Where a Spark driver runs; ``client`` puts its output into the step's own log, where a failure's cause is looked for."""
     maximum_workers: int | None = Field(default=None, ge=1)
-    """Instances beside the primary node, at most: instead of ``managed_scaling.maximum``, or of the counts of core and task."""
+    """Instances beside the primary node, at most: instead of what scaling, or the counts and capacities of core and task, allow."""
+
+    @model_validator(mode="after")
+    def _is_named_or_shaped(self) -> Self:
+        if self.cluster is None and self.primary is None:
+            raise ValueError(
+                "primary is missing: give the primary node, such as primary: {type: m5.xlarge}, or name a cluster that runs, as cluster"
+            )
+        if self.cluster is None:
+            return self
+        if self.max_concurrent is not None:
+            raise ValueError(
+                "max_concurrent counts compute made for runs, and the cluster that cluster names is shared: leave it out; how many steps "
+                "run at a time is the cluster's own StepConcurrencyLevel"
+            )
+        if shared := sorted(set(self.overrides) - _PER_JOB):
+            raise ValueError(
+                f"{shared[0]} shapes a cluster that all runs share: override {', '.join(sorted(_PER_JOB))}, or take a profile without "
+                "cluster"
+            )
+        of_jobs = _PER_JOB | Profile.model_fields.keys() | {"cluster"}
+        if shaping := [name for name in type(self).model_fields if name in self.model_fields_set - of_jobs]:
+            raise ValueError(
+                f"{shaping[0]} shapes a cluster, and cluster names {self.cluster!r}, which runs already: leave one of them out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _nodes_fit(self) -> Self:
-        if self.primary.count != 1:
-            raise ValueError(f"primary.count is {self.primary.count}: a transient cluster has one primary node")
-        if self.task and not self.core:
-            raise ValueError("task instances need core instances: EMR keeps HDFS on the core nodes")
+        if nodes := self._asked_nodes():
+            nodes.check()
+            nodes.check_scaling(self.scaling_role)
+            if self.placement_group and nodes.primaries == 1:
+                raise ValueError("placement_group spreads three primary nodes: write primary.count: 3, or leave it out")
         return self
+
+    @model_validator(mode="after")
+    def _place_fits(self) -> Self:
+        if (self.subnet is not None) + bool(self.subnets) + bool(self.availability_zones) > 1:
+            raise ValueError(
+                "subnet, subnets and availability_zones exclude each other: a subnet lies in one zone, so keep one setting"
+            )
+        if max(len(self.subnets), len(self.availability_zones)) > 1 and isinstance(self.primary, InstanceGroup):
+            raise ValueError(
+                "several subnets or availability_zones need instance fleets: give the nodes types, or keep one"
+            )
+        if foreign := [zone for zone in self.availability_zones if zone[:-1] != self.region]:
+            raise ValueError(f"availability zone {foreign[0]} is not in region {self.region}: change one of them")
+        if (self.primary_security_group is None) != (self.core_security_group is None):
+            raise ValueError("primary_security_group and core_security_group go together: give both, or none")
+        return self
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Self:
+        if self.concurrent_steps > 1 and (ending := [one for one in self.setup_steps if one.on_failure != "CONTINUE"]):
+            raise ValueError(
+                f"set-up step {ending[0].name!r} has on_failure: {ending[0].on_failure}, and EMR takes only CONTINUE where "
+                "steps run at the same time: write concurrent_steps: 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _release_has_it(self) -> Self:
+        check_release_has(self.applications, self.release)
+        if (self.root_volume_iops or self.root_volume_throughput) and number_of(self.release) < (6, 15):
+            raise ValueError(
+                f"release {self.release} takes no root_volume_iops and root_volume_throughput: emr-6.15.0 and later do"
+            )
+        check_gp3(self.root_volume_size or _ROOT_VOLUME, self.root_volume_iops, self.root_volume_throughput)
+        if self.managed_scaling and self.managed_scaling.performance_index and number_of(self.release) < (7, 0):
+            raise ValueError(
+                f"release {self.release} takes no managed_scaling.performance_index: emr-7.0.0 and later do"
+            )
+        if self.repository_upgrade and not self.custom_ami:
+            raise ValueError("repository_upgrade is of a custom AMI: give custom_ami, or leave it out")
+        return self
+
+    @property
+    def nodes(self) -> ClusterNodes | None:
+        """The nodes, of which ``maximum_workers`` bounds those beside the primary ones; none of a cluster that is only named."""
+        nodes = self._asked_nodes()
+        return nodes.up_to(self.maximum_workers) if nodes and self.maximum_workers else nodes
+
+    def _asked_nodes(self) -> ClusterNodes | None:
+        return ClusterNodes(self.primary, self.core, self.task, self.managed_scaling) if self.primary else None
+
+    @property
+    def instance_types(self) -> tuple[str, ...]:
+        """EC2 instance types that the cluster may have, each once."""
+        return self.nodes.instance_types if self.nodes else ()
+
+    @property
+    def most_nodes(self) -> int:
+        """Instances that the cluster may have at a time, the primary ones among them; none are started of one that is only named."""
+        return self.nodes.most if self.nodes else 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and keeps the cluster from ending by itself, or its jobs from finding what they need."""
+        nodes = self.nodes
+        if nodes is None:
+            return super().warnings
+        said = [*super().warnings, *nodes.warnings]
+        if nodes.primaries > 1 and (local := [name for name in _WITH_METASTORE if name in self.applications]):
+            said.append(f"{local[0]} with three primary nodes needs a metastore outside the cluster: configure one")
+        if self.termination_protection and nodes.primaries == 1:
+            said.append("EMR may not end a protected cluster when idle: only release and the reaper surely end it")
+        if self.setup_steps and self.concurrent_steps > 1:
+            said.append(
+                f"concurrent_steps is {self.concurrent_steps}: jobs do not wait for set-up steps; with 1 they do"
+            )
+        return tuple(said)
+
+    @property
+    def worker_nodes(self) -> tuple[NodesOfType, ...]:
+        """The core and task nodes, by type; of a fleet, as if its types had equal shares of its capacity."""
+        workers = self.nodes.workers if self.nodes else []
+        return tuple(NodesOfType(*one) for nodes in workers for one in nodes.by_type)
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether EMR adds and removes nodes by itself."""
+        return self.nodes is not None and self.nodes.are_scaled
+
+    @property
+    def driver_node(self) -> str | None:
+        """The primary node's type, where Spark drivers run unless ``deploy_mode`` is ``cluster``."""
+        return self.primary.instance_types[0] if self.primary and self.deploy_mode == "client" else None
+
+    @model_validator(mode="after")
+    def _security_fits(self) -> Self:
+        if self.security_configuration is None:
+            self.security.require(self.region, self.release, self.execution_role)
+        elif "security" in self.model_fields_set:
+            raise ValueError(
+                "security_configuration names one that there is, and security describes another: write one of them"
+            )
+        return self
+
+    @property
+    def security_settings(self) -> dict[str, Any]:
+        """The security configuration to make; empty where one is named, or where everything that it would say is relaxed."""
+        return {} if self.security_configuration else self.security.configuration(self.execution_role)
+
+    @property
+    def relaxations(self) -> tuple[Relaxation, ...]:
+        """What its clusters leave open; of a cluster, or a security configuration, that is only named, nothing is known here."""
+        if self.cluster:
+            return ()
+        subnets = []
+        if self.public_subnet:
+            subnets = [Relaxation("public_subnet", "its nodes may be put into a public subnet: public_subnet is true")]
+        elif self.subnet is None and not self.subnets:
+            words = "its nodes are put into the default VPC, whose subnets are public: subnet is not given"
+            subnets = [Relaxation("public_subnet", words)]
+        return (*subnets, *(() if self.security_configuration else self.security.relaxations))
+
+    @property
+    def owner(self) -> Owner:
+        """Whose its clusters are: the profile's, where it names one that runs."""
+        return "profile" if self.cluster else "run"
+
+    @property
+    def cluster_id(self) -> str | None:
+        """The id of the cluster that it names, where it does so by id."""
+        return self.cluster if self.cluster and _CLUSTER_ID.fullmatch(self.cluster) else None
+
+    @property
+    def place(self) -> tuple[str | None, ...]:
+        """Where its clusters are found: everywhere in the region, or the one that it names."""
+        return (*super().place, self.cluster)
 
     def cluster_name(self, lease: Lease) -> str:
         """Return the name by which the lease's cluster of this profile is found."""
         return name_of(lease.id, self.name, lease.dag_id)
 
+    @property
+    def trino_command(self) -> str:
+        """The command line that runs SQL: Trino's, or Presto's where the profile installs Presto."""
+        return "presto-cli" if _PRESTO.intersection(self.applications) else "trino-cli"
+
     def request(self, lease: Lease, engines: frozenset[Engine]) -> dict[str, Any]:
         """Return the RunJobFlow request that creates this cluster for a lease."""
-        needed = {_APPLICATION_OF_ENGINE[engine] for engine in engines if engine in _APPLICATION_OF_ENGINE}
-        core, task, scaling = self._sized()
-        groups = {"MASTER": self.primary, "CORE": core, "TASK": task}
+        presto = _PRESTO.intersection(self.applications)
+        needed = [name for name in applications_of(engines) if not (presto and name == "Trino")]
+        steps = [*([DEBUGGING] if self.debugging else []), *(step.request() for step in self.setup_steps)]
         return given(
             {
                 "Name": self.cluster_name(lease),
                 "LogUri": self.log_uri,
+                "LogEncryptionKmsKeyId": self.log_encryption_key,
                 "ReleaseLabel": self.release,
-                "Applications": [{"Name": name} for name in dict.fromkeys((*self.applications, *sorted(needed)))],
-                "Instances": given(
-                    {
-                        "InstanceGroups": [group.request(role) for role, group in groups.items() if group],
-                        "KeepJobFlowAliveWhenNoSteps": True,
-                        "TerminationProtected": False,
-                        "Ec2SubnetId": self.subnet,
-                        "Ec2KeyName": self.key_pair,
-                        "EmrManagedMasterSecurityGroup": self.primary_security_group,
-                        "EmrManagedSlaveSecurityGroup": self.core_security_group,
-                        "ServiceAccessSecurityGroup": self.service_access_security_group,
-                    }
-                ),
+                "OSReleaseLabel": self.os_release,
+                "Applications": [{"Name": name} for name in dict.fromkeys((*self.applications, *needed))],
+                "Instances": self._instances(),
+                "Steps": steps or None,
                 "ServiceRole": self.service_role,
                 "JobFlowRole": self.instance_profile,
-                "SecurityConfiguration": self.security_configuration,
+                "AutoScalingRole": self.scaling_role,
+                "ScaleDownBehavior": self.scale_down_behavior,
+                "CustomAmiId": self.custom_ami,
+                "RepoUpgradeOnBoot": self.repository_upgrade,
+                "SecurityConfiguration": self.security_configuration
+                or (name_of_configuration(made) if (made := self.security_settings) else None),
                 "EbsRootVolumeSize": self.root_volume_size,
-                "Configurations": [_configuration(classification) for classification in self.configurations],
+                "EbsRootVolumeIops": self.root_volume_iops,
+                "EbsRootVolumeThroughput": self.root_volume_throughput,
+                "Configurations": [configuration(one) for one in self.all_configurations],
                 "BootstrapActions": [action.request() for action in self.bootstrap_actions],
                 "StepConcurrencyLevel": self.concurrent_steps,
-                "ManagedScalingPolicy": scaling and scaling.request(),
+                "ManagedScalingPolicy": self.nodes.policy() if self.nodes else None,
+                "PlacementGroupConfigs": self.placement_group
+                and [{"InstanceRole": "MASTER", "PlacementStrategy": self.placement_group}],
                 "AutoTerminationPolicy": {"IdleTimeout": self.idle_minutes * 60},
                 "VisibleToAllUsers": True,
                 "Tags": [{"Key": name, "Value": value} for name, value in self.tags_for(lease).items()],
             }
         )
 
-    def _sized(self) -> tuple[InstanceGroup | None, InstanceGroup | None, ManagedScaling | None]:
-        """Return core, task and scaling with no more instances than ``maximum_workers``; core instances come first."""
-        if self.maximum_workers is None:
-            return self.core, self.task, self.managed_scaling
-        core = self.core and self.core.at_most(self.maximum_workers)
-        left = self.maximum_workers - (core.count if core else 0)
-        task = self.task.at_most(left) if self.task and left else None
-        return core, task, self.managed_scaling and self.managed_scaling.up_to(self.maximum_workers)
+    def _instances(self) -> dict[str, Any]:
+        """Return a ``JobFlowInstancesConfig``."""
+        subnets = self.subnets or ((self.subnet,) if self.subnet else ())
+        nodes = self.nodes
+        return given(
+            {
+                **(nodes.members() | place_members(nodes, subnets, self.availability_zones) if nodes else {}),
+                "KeepJobFlowAliveWhenNoSteps": True,
+                "TerminationProtected": self.termination_protection,
+                "UnhealthyNodeReplacement": self.unhealthy_node_replacement,
+                "Ec2KeyName": self.key_pair,
+                "EmrManagedMasterSecurityGroup": self.primary_security_group,
+                "EmrManagedSlaveSecurityGroup": self.core_security_group,
+                "ServiceAccessSecurityGroup": self.service_access_security_group,
+                "AdditionalMasterSecurityGroups": list(self.additional_primary_security_groups) or None,
+                "AdditionalSlaveSecurityGroups": list(self.additional_core_security_groups) or None,
+            }
+        )
 
 
-def _configuration(classification: Classification) -> dict[str, Any]:
-    nested = [_configuration(inner) for inner in classification.configurations]
-    return {
-        "Classification": classification.classification,
-        "Properties": classification.properties,
-        "Configurations": nested,
-    }
+def applications_of(engines: Iterable[Engine]) -> list[str]:
+    """List the applications that a cluster needs for jobs of these engines."""
+    return sorted({_APPLICATION_OF_ENGINE[engine] for engine in engines if engine in _APPLICATION_OF_ENGINE})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +12,7 @@ from emr_pipelines.errors import ComputeError
 from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key
 from emr_pipelines.targets.base import Usage
-from emr_pipelines.targets.eks_profile import EksProfile, JobTemplate
+from emr_pipelines.targets.eks_profile import IN_IMAGE, EksProfile, JobTemplate
 from emr_pipelines.targets.job_runs import NODE_LOST, configuration, one_text, settings, spark_options
 from emr_pipelines.targets.profile import given
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
@@ -75,7 +75,8 @@ def run_request(job: Job, code: Mapping[str, str], key: Key, profile: EksProfile
 
     :raises ComputeError: the job template has no place for something that the job needs.
     """
-    driver = job_driver(job, code, spark_sizes(profile))
+    jars = profile.table_jars(IN_IMAGE)
+    driver = job_driver(job, code, spark_sizes(profile), jars)
     common = {"clientToken": key.id, "name": key.name, "tags": profile.run_tags(key)}
     retry = {"maxAttempts": profile.attempts} if profile.attempts else None
     if profile.job_template:
@@ -87,7 +88,7 @@ def run_request(job: Job, code: Mapping[str, str], key: Key, profile: EksProfile
                 "retryPolicyConfiguration": retry,
             }
         )
-    configurations = [configuration(one) for one in profile.configurations]
+    configurations = [configuration(one) for one in profile.all_configurations]
     return given(
         {
             **common,
@@ -105,8 +106,8 @@ def run_request(job: Job, code: Mapping[str, str], key: Key, profile: EksProfile
     )
 
 
-def job_driver(job: Job, code: Mapping[str, str], sizes: Mapping[str, str]) -> dict[str, Any]:
-    """Return the ``JobDriver`` of a job, with pods of these sizes.
+def job_driver(job: Job, code: Mapping[str, str], sizes: Mapping[str, str], jars: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the ``JobDriver`` of a job, with pods of these sizes; ``jars`` are the profile's, which the job's join.
 
     :raises ComputeError: an argument is empty, which EMR on EKS refuses.
     """
@@ -116,7 +117,7 @@ def job_driver(job: Job, code: Mapping[str, str], sizes: Mapping[str, str]) -> d
                 raise ComputeError(
                     "EMR on EKS takes no empty argument, and args= has one: give it another value. Nothing was started."
                 )
-            words = one_text(spark_options(job, code, sizes))
+            words = one_text(spark_options(job, code, sizes, jars))
             parts = {
                 "entryPoint": code[job.script],
                 "entryPointArguments": list(job.args) or None,
@@ -138,23 +139,24 @@ def _spark_conf(job: SparkSqlJob | HiveJob) -> dict[str, str]:
 
 
 def spark_sizes(profile: EksProfile) -> dict[str, str]:
-    """Return the pods of a Spark job as its configuration."""
-    sizes = {}
+    """Return the pods of a Spark job, and what is encrypted between and in them, as its configuration."""
+    sizes = profile.encryption.spark()
     for role, pod in (("driver", profile.driver), ("executor", profile.executor)):
         sizes[f"spark.{role}.cores"] = str(pod.cores)
         sizes[f"spark.{role}.memory"] = f"{pod.memory}g"
         if pod.template:
             sizes[f"spark.kubernetes.{role}.podTemplateFile"] = pod.template
-    if profile.maximum_workers is None:
-        sizes["spark.executor.instances"] = str(profile.executor.count)
-        return sizes
-    # Kubernetes has no external shuffle service: without tracking, executors that hold shuffle files would be removed.
-    return sizes | {
-        "spark.dynamicAllocation.enabled": "true",
-        "spark.dynamicAllocation.shuffleTracking.enabled": "true",
-        "spark.dynamicAllocation.maxExecutors": str(profile.maximum_workers),
-        "spark.executor.instances": str(min(profile.executor.count, profile.maximum_workers)),
-    }
+    bounds = profile.spark.dynamic_allocation if profile.spark else None
+    first = max(1, bounds.initial or bounds.minimum) if bounds else profile.executor.count
+    sizes["spark.executor.instances"] = str(first)
+    if profile.maximum_workers is not None:
+        sizes["spark.dynamicAllocation.enabled"] = "true"
+        sizes["spark.dynamicAllocation.maxExecutors"] = str(profile.maximum_workers)
+    settled = profile.settled(sizes)
+    if settled.get("spark.dynamicAllocation.enabled") == "true":
+        # Kubernetes has no external shuffle service: without tracking, executors that hold shuffle files would be removed.
+        settled["spark.dynamicAllocation.shuffleTracking.enabled"] = "true"
+    return settled
 
 
 def template_parameters(template: JobTemplate, driver: Mapping[str, Any], unsized: Mapping[str, Any]) -> dict[str, str]:

@@ -11,15 +11,22 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from emr_pipelines.keys import Lease, name_of
-from emr_pipelines.targets.profile import Classification, Like, Profile, RoleArn, Settings, given
+from emr_pipelines.targets.managed_encryption import EksEncryption
+from emr_pipelines.targets.profile import Classification, Like, Relaxation, RoleArn, Settings, given
+from emr_pipelines.targets.sections import ContainerSections, merged
 
 _LONGEST_NAME = 32
 """Characters of a profile's name that fit into a virtual cluster's, beside the deployment's."""
 
-_SHARED = frozenset({"eks_cluster", "namespace", "virtual_cluster", "max_concurrent_jobs", "max_queued_jobs"})
+_SHARED = frozenset(
+    {"eks_cluster", "namespace", "virtual_cluster", "security_configuration", "max_concurrent_jobs", "max_queued_jobs"}
+)
 """Settings of the virtual cluster, which all runs share: they cannot be overridden for one of them."""
 
 _FIELDS = frozenset({"entry_point", "arguments", "spark_parameters"})
+
+IN_IMAGE = "local://"
+"""How Spark on Kubernetes names a file of its container image."""
 
 Identifier = Annotated[str, Like(r"[0-9a-z]{1,64}", "0123456789abcdefghij")]
 Release = Annotated[str, Like(r"emr-(spark-)?\d+\.\d+(\.\d+)?-(latest|\d{8})", "emr-7.9.0-latest")]
@@ -88,7 +95,7 @@ def fields_of(value: str) -> list[str]:
         raise ValueError(f"{value!r}: {error}; write {{{{ and }}}} for braces") from None
 
 
-class EksProfile(Profile):
+class EksProfile(ContainerSections):
     """Job runs on a Kubernetes namespace of an EKS cluster.
 
     The virtual cluster is the one that ``virtual_cluster`` names, or else the deployment's own in that namespace, made once. It costs
@@ -102,6 +109,8 @@ class EksProfile(Profile):
     """Kubernetes namespace that EMR on EKS was let into."""
     virtual_cluster: Identifier | None = None
     """Id of a virtual cluster to use as it is; then none is made."""
+    security_configuration: Identifier | None = None
+    """Id of a security configuration of EMR on EKS, for a virtual cluster that is made: Lake Formation and its certificates."""
     release: Release = "emr-7.9.0-latest"
     """Release label of EMR on EKS: ``-latest``, or a day."""
     execution_role: RoleArn
@@ -113,7 +122,7 @@ class EksProfile(Profile):
     maximum_workers: int | None = Field(default=None, ge=1)
     """Executors of a job, at most; with it Spark adds and removes executors while the job runs (dynamic allocation)."""
     configurations: tuple[Classification, ...] = ()
-    """Configuration classifications of every job run."""
+    """Configuration classifications of every job run; they win over what the sections become."""
     job_template: JobTemplate | None = None
     """The job template that job runs are started from, instead of a release and a driver of their own."""
     persistent_ui: bool = True
@@ -128,6 +137,26 @@ class EksProfile(Profile):
     """Job runs at a time on a virtual cluster that is made; further ones wait in its queue."""
     max_queued_jobs: int | None = Field(default=None, ge=1, le=1000)
     """Job runs that may wait in that queue."""
+    encryption: EksEncryption = EksEncryption()
+    """What is encrypted, and with which keys."""
+
+    @property
+    def relaxations(self) -> tuple[Relaxation, ...]:
+        """What its job runs leave open."""
+        return self.encryption.relaxations
+
+    @model_validator(mode="after")
+    def _encryption_fits(self) -> Self:
+        self.encryption.require(self.region)
+        if self.security_configuration and self.virtual_cluster:
+            raise ValueError(
+                "security_configuration is for a virtual cluster that is made: leave it or virtual_cluster out"
+            )
+        if self.job_template and (self.encryption.logs or self.encryption.spark()):
+            raise ValueError(
+                "encryption would have no effect, as the job template says it: write it there, and leave it out here"
+            )
+        return self
 
     @model_validator(mode="after")
     def _is_shared(self) -> Self:
@@ -154,9 +183,22 @@ class EksProfile(Profile):
         return self
 
     @property
+    def most_nodes(self) -> int:
+        """Pods that a job may have at a time: its driver and executors."""
+        dynamic = self.spark.dynamic_allocation if self.spark else None
+        count = (self.spark.executor.count if self.spark and self.spark.executor else None) or self.executor.count
+        return 1 + (self.maximum_workers or (dynamic.maximum if dynamic else None) or count)
+
+    @property
     def place(self) -> tuple[str | None, ...]:
         """Where its virtual cluster is found: on an EKS cluster, or under the id that the profile names."""
         return (*super().place, self.eks_cluster, self.virtual_cluster)
+
+    @property
+    def all_configurations(self) -> tuple[Classification, ...]:
+        """Return what the sections become, and over it ``configurations``."""
+        own = self.spark_defaults(IN_IMAGE)
+        return merged([*([own] if own.properties else []), *self.configurations])
 
     def cluster_name(self, lease: Lease) -> str:
         """Return the name of the deployment's virtual cluster."""
@@ -173,6 +215,7 @@ class EksProfile(Profile):
                     "id": self.eks_cluster,
                     "info": {"eksInfo": {"namespace": self.namespace}},
                 },
+                "securityConfigurationId": self.security_configuration,
                 "schedulerConfiguration": scheduler or None,
                 "tags": self.shared_tags(lease),
             }
@@ -190,7 +233,7 @@ class EksProfile(Profile):
         return given(
             {
                 "persistentAppUI": "ENABLED" if self.persistent_ui else "DISABLED",
-                "s3MonitoringConfiguration": {"logUri": self.log_uri},
+                "s3MonitoringConfiguration": given({"logUri": self.log_uri, "encryptionKeyArn": self.encryption.logs}),
                 "cloudWatchMonitoringConfiguration": cloudwatch,
                 "containerLogRotationConfiguration": rotation,
             }

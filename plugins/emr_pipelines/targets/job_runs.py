@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -82,12 +82,18 @@ def _token(request: Mapping[str, Any], ended: Iterable[str]) -> str:
     return fingerprint({"request": request, "after": sorted(ended)})
 
 
-def spark_options(job: SparkJob, code: Mapping[str, str], conf: Mapping[str, str]) -> list[str]:
-    """Return spark-submit's words before the script; ``code`` says where in S3 each file lies, the job's own conf wins."""
+def spark_options(
+    job: SparkJob, code: Mapping[str, str], conf: Mapping[str, str], jars: Sequence[str] = ()
+) -> list[str]:
+    """Return spark-submit's words before the script; ``code`` says where in S3 each file lies, the job's own conf wins.
+
+    ``--jars`` replaces ``spark.jars`` of the profile's configurations: ``jars`` are those, and stay with the job's own.
+    """
     words = ["--class", job.main_class] if job.main_class else []
     for option, paths in (("--py-files", job.py_files), ("--files", job.files), ("--jars", job.jars)):
         if paths:
-            words += [option, ",".join(code[path] for path in paths)]
+            kept = jars if option == "--jars" else ()
+            words += [option, ",".join((*(code[path] for path in paths), *kept))]
     return words + settings("--conf", {**conf, **job.conf})
 
 

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from emr_pipelines.keys import Key, Lease
+from emr_pipelines.targets.secret_names import Properties
 
 Relaxed = Literal[
     "public_subnet",
@@ -82,14 +83,14 @@ SecurityGroup = Annotated[str, Like(r"sg-[0-9a-f]+", "sg-0123456789abcdef0")]
 class Settings(BaseModel):
     """Settings: frozen, and a name that is not among them is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
 
 
 class Classification(Settings):
     """A configuration classification, such as ``spark-defaults``, with its properties."""
 
     classification: str
-    properties: dict[str, str] = {}
+    properties: Properties = Field(default={})
     configurations: tuple[Classification, ...] = ()
 
 
@@ -124,7 +125,7 @@ class Profile(Settings):
     @model_validator(mode="after")
     def _tags_are_free(self) -> Self:
         if reserved := [tag for tag in self.tags if tag.startswith(("emr-pipelines:", "aws:"))]:
-            raise ValueError(f"tag {reserved[0]!r} is reserved")
+            raise ValueError(f"tag {reserved[0]!r} has a prefix that is not free: give it another name")
         return self
 
     @property
@@ -176,3 +177,8 @@ class Profile(Settings):
 def given(request: dict[str, Any]) -> dict[str, Any]:
     """Leave out of a request what was not given."""
     return {name: value for name, value in request.items() if value is not None}
+
+
+def version_of(release: str) -> tuple[int, ...]:
+    """Return a release label's numbers: of ``emr-7.9.0`` 7, 9 and 0."""
+    return tuple(int(number) for number in re.findall(r"\d+", release))

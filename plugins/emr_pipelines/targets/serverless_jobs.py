@@ -121,7 +121,8 @@ def run_request(job: Job, code: Mapping[str, str], key: Key, profile: Serverless
             "jobDriver": _driver(job, code, profile),
             "configurationOverrides": given(
                 {
-                    "applicationConfiguration": _configurations(profile, engine) or None,
+                    "applicationConfiguration": [configuration(one) for one in profile.configurations_of(engine)]
+                    or None,
                     "monitoringConfiguration": profile.monitoring(),
                 }
             ),
@@ -136,7 +137,7 @@ def run_request(job: Job, code: Mapping[str, str], key: Key, profile: Serverless
 def _driver(job: Job, code: Mapping[str, str], profile: ServerlessProfile) -> dict[str, Any]:
     match job:
         case SparkJob():
-            words = spark_options(job, code, spark_sizes(profile))
+            words = spark_options(job, code, spark_sizes(profile), profile.table_jars())
             return _spark_submit(code[job.script], job.args, words)
         case SparkSqlJob():
             arguments = ("--script", code[job.script], *settings("--variable", job.variables))
@@ -159,9 +160,9 @@ def _spark_submit(entry_point: str, arguments: tuple[str, ...], words: list[str]
 
 
 def spark_sizes(profile: ServerlessProfile) -> dict[str, str]:
-    """Return the workers of a Spark job as its configuration."""
-    sizes = {}
-    for role, worker in (("driver", profile.driver), ("executor", profile.executor)):
+    """Return the workers of a Spark job, and whether they talk in secret, as its configuration."""
+    sizes = profile.encryption.spark()
+    for role, worker in ((role.lower(), worker) for role, worker in profile.spark_workers.items()):
         sizes[f"spark.{role}.cores"] = str(worker.cpu)
         sizes[f"spark.{role}.memory"] = f"{worker.heap}g"
         sizes[f"spark.emr-serverless.{role}.disk"] = f"{worker.disk}g"
@@ -171,7 +172,7 @@ def spark_sizes(profile: ServerlessProfile) -> dict[str, str]:
         sizes["spark.dynamicAllocation.maxExecutors"] = str(profile.maximum_workers)
         # EMR Serverless begins with three, which may be more than that.
         sizes["spark.dynamicAllocation.initialExecutors"] = str(min(3, profile.maximum_workers))
-    return sizes
+    return profile.settled(sizes)
 
 
 def hive_sizes(profile: ServerlessProfile) -> dict[str, str]:
@@ -185,9 +186,3 @@ def hive_sizes(profile: ServerlessProfile) -> dict[str, str]:
         "hive.tez.container.size": str(task.heap * 1024),
         "hive.tez.disk.size": f"{task.disk}g",
     }
-
-
-def _configurations(profile: ServerlessProfile, engine: Engine) -> list[dict[str, Any]]:
-    """Return the configurations that concern an engine; its service refuses those of the other one."""
-    other = ("hive", "tez") if engine == "spark" else ("spark",)
-    return [configuration(one) for one in profile.configurations if not one.classification.startswith(other)]

@@ -8,23 +8,29 @@ spelling. Sizes of workers: https://docs.aws.amazon.com/emr/latest/EMR-Serverles
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
+from emr_pipelines.targets.hive_settings import ServerlessHive
+from emr_pipelines.targets.managed_encryption import IdentityCenter, ServerlessEncryption
 from emr_pipelines.targets.profile import (
     Classification,
     Like,
     Owner,
-    Profile,
+    Relaxation,
     RoleArn,
     SecurityGroup,
     Settings,
     Subnet,
     given,
+    version_of,
 )
+from emr_pipelines.targets.sections import ContainerSections, merged
+from emr_pipelines.targets.spark_settings import SparkDriver
 
 ENGINES: tuple[Engine, ...] = ("spark", "hive")
 """What an application can be made for, in the order in which its parts are named."""
@@ -50,10 +56,17 @@ _COMPARED = (
     "schedulerConfiguration",
     "networkConfiguration",
     "jobLevelCostAllocationConfiguration",
+    "diskEncryptionConfiguration",
+    "identityCenterConfiguration",
 )
 """What of a kept application may be another than its profile says; where logs go, each job run says again."""
 
-_NEVER_UNASKED = ("initialCapacity", "networkConfiguration")
+_NEVER_UNASKED = (
+    "initialCapacity",
+    "networkConfiguration",
+    "diskEncryptionConfiguration",
+    "identityCenterConfiguration",
+)
 """What an application has only if it was asked for; of all else, AWS decides what a request leaves out."""
 
 _PER_JOB = frozenset({"maximum_workers", "attempts", "execution_timeout_minutes", "mode"})
@@ -79,6 +92,30 @@ class Worker(Settings):
         if self.disk > _STANDARD_DISK and self.disk_type == "STANDARD":
             raise ValueError(f"disk is {self.disk}: above {_STANDARD_DISK} GB it needs disk_type: SHUFFLE_OPTIMIZED")
         return self
+
+    @classmethod
+    def holding(cls, role: str, size: SparkDriver) -> Self:
+        """Return the smallest worker that has room for a ``driver`` or ``executor`` of a size.
+
+        :raises ValueError: there is no such worker, or the size is said in part only.
+        """
+        if size.cores is None or size.memory is None:
+            raise ValueError(
+                f"spark.{role}: a worker needs both, cores and memory, and one of them is not said: write it, too"
+            )
+        if size.cores not in _MEMORY:
+            raise ValueError(
+                f"spark.{role}.cores is {size.cores}: a worker has 1, 2, 4, 8 or 16 vCPU: write one of these"
+            )
+        least, most, step = _MEMORY[size.cores]
+        needed = size.memory + (size.overhead or ceil(size.memory / 10))
+        memory = next((one for one in range(least, most + 1, step) if one >= needed), None)
+        if memory is None:
+            raise ValueError(
+                f"spark.{role} takes {needed} GB with what lies outside of its heap, and a worker of {size.cores} vCPU has at most "
+                f"{most}: lower memory, or raise cores"
+            )
+        return cls.model_validate({"cpu": size.cores, "memory": memory})
 
     @property
     def heap(self) -> int:
@@ -134,7 +171,7 @@ class CloudWatch(Settings):
         return given({"enabled": True, "logGroupName": self.log_group, "logStreamNamePrefix": self.log_stream_prefix})
 
 
-class ServerlessProfile(Profile):
+class ServerlessProfile(ContainerSections):
     """Applications on EMR Serverless, one for each engine that a pipeline needs.
 
     Defaults are the safe ones: they end with the run, and stop by themselves when idle. ``owner: profile`` keeps them: found by
@@ -173,8 +210,10 @@ class ServerlessProfile(Profile):
     managed_logs: bool = True
     """Whether AWS keeps the logs too, for 30 days, which its UIs need."""
     cloudwatch: CloudWatch | None = None
+    hive: ServerlessHive | None = None
+    """Hive, and where its tables and Spark's are known."""
     configurations: tuple[Classification, ...] = ()
-    """Configuration classifications of every job run."""
+    """Configuration classifications of every job run; they win over what the sections become."""
     mode: Literal["BATCH", "STREAMING"] = "BATCH"
     """``STREAMING`` for jobs that do not end; they are tried again for ever."""
     attempts: int | None = Field(default=None, ge=1, le=10)
@@ -183,6 +222,19 @@ class ServerlessProfile(Profile):
     """Minutes after which EMR cancels a job; without it 720, and 0 is never."""
     cost_allocation: bool = False
     """Whether the bill names each job run's tags (jobLevelCostAllocationConfiguration)."""
+    encryption: ServerlessEncryption = ServerlessEncryption()
+    """What is encrypted, and with which keys."""
+    identity_center: IdentityCenter | None = None
+
+    @model_validator(mode="after")
+    def _encryption_fits(self) -> Self:
+        self.encryption.require(self.region, managed_logs=self.managed_logs, cloudwatch=self.cloudwatch is not None)
+        return self
+
+    @property
+    def relaxations(self) -> tuple[Relaxation, ...]:
+        """What its applications leave open; disks are encrypted with keys of AWS where no other is named."""
+        return self.encryption.relaxations(version_of(self.release))
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> Self:
@@ -199,6 +251,39 @@ class ServerlessProfile(Profile):
                 f"{shared[0]} shapes an application that all runs share: override {', '.join(sorted(_PER_JOB))}, or use owner: run"
             )
         return self
+
+    @model_validator(mode="after")
+    def _workers_exist(self) -> Self:
+        if self.spark_workers and self.hive and self.hive.database and self.network is None:
+            raise ValueError(
+                "hive.database lies in a VPC, which network names: write network: {subnets: [...], security_groups: [...]}"
+            )
+        return self
+
+    @property
+    def spark_workers(self) -> dict[str, Worker]:
+        """The workers of Spark jobs: of the sizes that ``spark`` says, or else ``driver`` and ``executor``."""
+        sizes = {"Driver": self.spark and self.spark.driver, "Executor": self.spark and self.spark.executor}
+        return {
+            role: Worker.holding(role.lower(), size) if size and size.sized else getattr(self, role.lower())
+            for role, size in sizes.items()
+        }
+
+    def configurations_of(self, engine: Engine) -> tuple[Classification, ...]:
+        """Return what the sections become for an engine, and over it ``configurations``; each engine refuses those of the other."""
+        other = ("hive", "tez") if engine == "spark" else ("spark",)
+        site = Classification(classification="hive-site", properties=self.hive.site() if self.hive else {})
+        own = [one for one in (self.spark_defaults(), site) if one.properties]
+        return tuple(one for one in merged([*own, *self.configurations]) if not one.classification.startswith(other))
+
+    @property
+    def most_nodes(self) -> int | None:
+        """Workers that a job may have at a time, the driver among them; by the application's capacity, where nothing else bounds them."""
+        dynamic = self.spark.dynamic_allocation if self.spark else None
+        if workers := self.maximum_workers or (dynamic.maximum if dynamic else None):
+            return 1 + workers
+        smallest = min(worker.cpu for engine in ENGINES for worker in self._workers(engine).values())
+        return self.maximum_capacity.cpu // smallest if self.maximum_capacity else None
 
     def application_name(self, lease: Lease, engine: Engine) -> str:
         """Return the name by which the application for an engine is found."""
@@ -232,24 +317,28 @@ class ServerlessProfile(Profile):
                 and {"subnetIds": [*self.network.subnets], "securityGroupIds": [*self.network.security_groups]},
                 "monitoringConfiguration": self.monitoring(),
                 "jobLevelCostAllocationConfiguration": {"enabled": True} if self.cost_allocation else None,
+                "diskEncryptionConfiguration": self.encryption.disks_request(),
+                "identityCenterConfiguration": self.identity_center and self.identity_center.request(),
                 "tags": portable(tags),
             }
         )
 
     def monitoring(self) -> dict[str, Any]:
         """Return the ``MonitoringConfiguration`` of applications and job runs."""
+        keys = self.encryption
         return given(
             {
-                "s3MonitoringConfiguration": {"logUri": self.log_uri},
-                "managedPersistenceMonitoringConfiguration": {"enabled": self.managed_logs},
-                "cloudWatchLoggingConfiguration": self.cloudwatch and self.cloudwatch.request(),
+                "s3MonitoringConfiguration": _keyed({"logUri": self.log_uri}, keys.logs),
+                "managedPersistenceMonitoringConfiguration": _keyed({"enabled": self.managed_logs}, keys.managed_logs),
+                "cloudWatchLoggingConfiguration": self.cloudwatch
+                and _keyed(self.cloudwatch.request(), keys.cloudwatch),
             }
         )
 
     def _workers(self, engine: Engine) -> dict[str, Worker]:
         if engine == "hive":
             return {"HiveDriver": self.hive_driver, "TezTask": self.tez_task}
-        return {"Driver": self.driver, "Executor": self.executor}
+        return self.spark_workers
 
     def _capacity(self, engine: Engine) -> Capacity | None:
         """Return what is stated, and no more than ``maximum_workers`` need beside as many drivers as may run at a time."""
@@ -263,6 +352,10 @@ class ServerlessProfile(Profile):
         }
         stated = self.maximum_capacity.model_dump(exclude_none=True) if self.maximum_capacity else needed
         return Capacity(**{size: min(needed[size], stated.get(size, needed[size])) for size in needed})
+
+
+def _keyed(request: dict[str, Any], key: str | None) -> dict[str, Any]:
+    return request | given({"encryptionKeyArn": key})
 
 
 def portable(tags: dict[str, str]) -> dict[str, str]:

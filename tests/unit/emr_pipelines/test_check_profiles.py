@@ -33,7 +33,7 @@ def test_every_profile_of_every_environment_gets_a_line(tmp_path, capsys):
         ("test", "WRONG"),
     ]
     assert f"{tmp_path / 'prod.yaml'}:10: profiles.wrong.namespace: " in lines[2]
-    assert f"{tmp_path / 'test.yaml'}:2: buckets.logs: this setting is needed" in lines[4]
+    assert f"{tmp_path / 'test.yaml'}:2: buckets.logs: this setting is missing" in lines[4]
 
 
 def test_what_ships_is_right(capsys):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, acquiring, clients, endings, operators
-from emr_pipelines.targets import ec2
+from emr_pipelines.targets import ec2, ec2_clusters
 from emr_pipelines.targets.once import LISTING_LAG, send_once
 from emr_pipelines.watching import looking
 from tests.unit.emr_pipelines.virtual_airflow import FINAL, Fate, VirtualAirflow
@@ -192,7 +192,8 @@ def new_airflow(tmp_path, monkeypatch):
         airflow = VirtualAirflow(dag, lambda deployment: monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", deployment))
         monkeypatch.setattr(clients, "clients_for", airflow.clients)
         monkeypatch.setattr(endings, "states_of", lambda task: [task.state])
-        monkeypatch.setattr(ec2, "send_once", partial(send_once, sleep=airflow.sleep, now=airflow.monotonic))
+        for module in (ec2, ec2_clusters):
+            monkeypatch.setattr(module, "send_once", partial(send_once, sleep=airflow.sleep, now=airflow.monotonic))
         for module in (acquiring, operators, looking):
             monkeypatch.setattr(module, "time", airflow)
         return airflow

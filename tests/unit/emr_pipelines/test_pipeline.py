@@ -13,7 +13,9 @@ from emr_pipelines import (
     EmrPipeline,
     HiveJob,
     QualityCheckOperator,
+    S3DistCpJob,
     SparkJob,
+    TrinoJob,
 )
 from emr_pipelines.datasets import STAGED, Dataset
 from emr_pipelines.engines import engines_needed
@@ -183,6 +185,8 @@ def test_a_job_outside_a_pipeline_is_told_where_it_belongs(dag):
         EmrJobOperator(task_id="one", job=CommandJob(command=["ls"]))
 
 
+COPY = S3DistCpJob(source="s3://b/a/", destination="s3://b/c/")
+SQL = TrinoJob(script="jobs/a.py")
 COMMAND, HIVE, EITHER = (
     CommandJob(command=["ls"]),
     HiveJob(script="jobs/a.py"),
@@ -196,6 +200,8 @@ COMMAND, HIVE, EITHER = (
         ("eks", COMMAND, "needs command, and it has: spark"),
         ("eks", HIVE, "needs hive, and it has: spark"),
         ("serverless", COMMAND, "needs command, and it has: hive, spark"),
+        ("eks", COPY, "needs hadoop, and it has: spark"),
+        ("serverless", SQL, "needs trino, and it has: hive, spark"),
     ],
 )
 @pytest.mark.parametrize(
@@ -223,6 +229,7 @@ def test_a_job_that_an_offered_target_cannot_run_is_refused_with_task_target_and
         ([EITHER], {"spark", "hive"}, {"hive"}),
         ([SparkJob(script="jobs/a.py"), HIVE], {"spark", "hive"}, {"spark", "hive"}),
         ([], {"spark", "hive"}, set()),
+        ([COPY, SQL], {"spark", "hadoop", "trino"}, {"hadoop", "trino"}),
     ],
 )
 def test_compute_gets_the_engines_that_its_jobs_need_mapped_or_not(dag, jobs, offered, needed):
@@ -233,11 +240,13 @@ def test_compute_gets_the_engines_that_its_jobs_need_mapped_or_not(dag, jobs, of
     assert engines_needed(dag.tasks, frozenset(offered)) == needed
 
 
-def test_jobs_that_are_known_only_when_they_run_may_need_every_engine(dag):
+def test_jobs_that_are_known_only_when_they_run_may_need_every_usual_engine(dag):
     with EmrPipeline("emr"):
         listed = EmptyOperator(task_id="listed")
         EmrJobOperator.partial(task_id="mapped").expand(job=listed.output)
-    assert engines_needed(dag.tasks, frozenset({"spark", "hive"})) == {"spark", "hive"}
+        EmrJobOperator(task_id="sql", job=SQL)
+    offered = frozenset({"spark", "hive", "hadoop", "flink", "trino", "hbase", "command"})
+    assert engines_needed(dag.tasks, offered) == {"spark", "hive", "command", "trino"}
 
 
 def test_a_mapped_quality_check_needs_spark(dag):

@@ -64,7 +64,7 @@ def test_what_a_policy_does_not_forbid_is_allowed(tmp_path, policy):
     ("policy", "line", "says"),
     [
         ("environments: [dev]\nregion: [eu-west-1]", 2, "region: there is no such setting (did you mean 'regions'?)"),
-        ("regions: [eu-west-1]", 1, "environments: this setting is needed, and it is missing"),
+        ("regions: [eu-west-1]", 1, "environments: this setting is missing: add it"),
         ("environments: []", 1, "environments: "),
         ("environments: [dev]\nforbid: [public]", 2, "forbid.0: 'public' is not possible"),
         (

@@ -85,6 +85,9 @@ class VirtualEmr:
     def live(self) -> list[Step]:
         return [step for step in self.steps.values() if step.state(self.clock.now) in LIVE]
 
+    def describe_security_configuration(self, Name):  # noqa: N803  # botocore's names
+        return {"Name": Name}
+
     def run_job_flow(self, **request):
         cluster = f"j-{len(self.clusters) + 1}"
         self.clusters[cluster] = {
