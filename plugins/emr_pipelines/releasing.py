@@ -62,7 +62,7 @@ def release_lease(
                     "Profile %r could not be asked whether it has anything of this run, which used another one: %s. If it has, that ends "
                     "when it is idle, or the reaper ends it once %s answers again.",
                     profile,
-                    error,
+                    str(error).rstrip("."),
                     environment.profile(profile).region,
                 )
             else:

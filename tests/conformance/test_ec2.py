@@ -125,7 +125,7 @@ class TestEc2(Commands, RunOwnedCases):
     def test_a_step_that_nobody_knows_to_have_been_added_is_said_to_be_so(
         self, endpoint, lease, compute, endless, monkeypatch
     ):
-        monkeypatch.setattr(once, "_GIVE_UP", 0.0)
+        monkeypatch.setattr(once, "_UNREACHED", 0.0)
         target = target_for(PROFILE, replace(endpoint, attempts=1).clients)
         endpoint.lose_answer("submit")
         endpoint.arm(fault="error", operation="ListSteps")
@@ -168,7 +168,7 @@ class TestEc2(Commands, RunOwnedCases):
         assert target.find(compute, key(lease)).id == added.id
 
     def test_a_step_to_a_service_that_cannot_be_reached_is_refused_in_words(self, lease, compute, endless, monkeypatch):
-        monkeypatch.setattr(once, "_GIVE_UP", 0.0)
+        monkeypatch.setattr(once, "_UNREACHED", 0.0)
         nowhere = LocalService("http://127.0.0.1:9", "elasticmapreduce", OPERATIONS, attempts=1)
         with pytest.raises(ComputeUnavailableError, match=rf"region right.*cluster {compute.id}"):
             target_for(PROFILE, nowhere.clients).submit(compute, endless, {}, key(lease))

@@ -68,7 +68,10 @@ def test_a_run_whose_region_is_lost_ends_well_in_the_next_with_code_of_its_bucke
     told = rest.xcom("rehearse_region_loss", RUN, "tell")
     went = {"lost": "us-west-2", "went_to": "eu-west-1", "profile": "ec2-europe", "code": "local-artifacts-europe"}
     assert {name: told[name] for name in went} == went
-    assert "Service is unable to handle request" in told["reason"] or "temporary failure" in told["reason"]
+    assert (
+        "(503): the job code could not be laid into bucket 'local-artifacts-west' for profile 'ec2-west'"
+        in told["reason"]
+    )
     acquired = rest.xcom("rehearse_region_loss", RUN, "emr.acquire")
     assert acquired["code"]["jobs/rehearse.py"].startswith("s3://local-artifacts-europe/code/")
     steps = client_of("emr", "eu-west-1").list_steps(ClusterId=acquired["compute"]["id"])["Steps"]
