@@ -50,14 +50,14 @@ MARKET_DATA = {
             "Market": "ON_DEMAND",
             "EbsOptimized": True,
         },
-        "TASK": {"InstanceType": "c5n.4xlarge", "RequestedInstanceCount": 20, "Market": "SPOT", "BidPrice": "0.40"},
+        "TASK": {"InstanceType": "c5n.4xlarge", "RequestedInstanceCount": 20, "Market": "SPOT", "BidPrice": "0.4"},
     },
     "volumes": {
         "MASTER": [{**GP3, "SizeInGB": 100, "Iops": 3000, "Throughput": 125}],
         "CORE": [{**GP3, "SizeInGB": 500, "Iops": 10000, "Throughput": 1000}] * 2,
     },
     "steps": {
-        "Setup hadoop debugging": "CONTINUE",
+        "Setup Hadoop Debugging": "CONTINUE",
         "folders": "TERMINATE_CLUSTER",
     },
 }
