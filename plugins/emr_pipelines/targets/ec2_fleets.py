@@ -177,7 +177,7 @@ class InstanceFleet(Instances):
             raise ValueError("types names no instance type: write at least one, such as [m5.xlarge]")
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"{twice} stands twice among the types: leave one out")
-        strategies = [self.spot_allocation] * bool(self.spot_units) + [self.on_demand_allocation]
+        strategies = [self.on_demand_allocation, *([self.spot_allocation] if self.are_spot else [])]
         most = _MOST_TYPES if all(strategies) else _MOST_TYPES_WITHOUT_STRATEGY
         if len(names) > most:
             raise ValueError(
@@ -234,7 +234,8 @@ class InstanceFleet(Instances):
 
     def at_most(self, count: int) -> Self:
         """Return this fleet with no more capacity than that many instances give, whatever their types."""
-        smaller = (self.model_copy(update={"capacity": capacity}) for capacity in range(self.capacity, 0, -1))
+        most = min(self.capacity, count * self.units("fleet_units"))
+        smaller = (self.model_copy(update={"capacity": capacity}) for capacity in range(most, 0, -1))
         return next(fleet for fleet in smaller if fleet.instances <= count)
 
     def request(self, role: str) -> dict[str, Any]:
