@@ -62,26 +62,26 @@ def test_the_command_line_creates_describes_lists_uses_and_deletes_one(aws, endp
     assert "does not exist" in aws.refused("aws emr describe-security-configuration --name LocalKDC")
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        ("n", "not JSON", "SecurityConfiguration is not valid JSON"),
-        ("n", "[]", "SecurityConfiguration must be a JSON object"),
-        ("n", "{}", "SecurityConfiguration must be a JSON object"),
-        ("n", '{"EncryptionConfig": {}}', "SecurityConfiguration has no member 'EncryptionConfig'"),
-        ("n", '{"EncryptionConfiguration": true}', "Each member of SecurityConfiguration must be a JSON object"),
-        (
-            "n",
-            '{"EncryptionConfiguration": {"EnableAtRestEncryption": "true"}}',
-            "AtRestEncryptionConfiguration is required when EnableAtRestEncryption is true",
-        ),
-        (" ", json.dumps(AT_REST), "The name of a security configuration must not be empty"),
-    ],
-)
-def test_what_is_no_security_configuration_is_refused(endpoint, name, text, said):
-    code, message = refusal(endpoint.emr.create_security_configuration, Name=name, SecurityConfiguration=text)
-    assert code == "InvalidRequestException"
-    assert said in message
+NO_CONFIGURATIONS = {
+    "not JSON": "SecurityConfiguration is not valid JSON: Expecting value: line 1 column 1 (char 0).",
+    "[]": "SecurityConfiguration must be a JSON object with at least one configuration.",
+    "{}": "SecurityConfiguration must be a JSON object with at least one configuration.",
+    '{"EncryptionConfig": {}}': "SecurityConfiguration has no member 'EncryptionConfig'.",
+    '{"EncryptionConfiguration": true}': "Each member of SecurityConfiguration must be a JSON object.",
+    '{"EncryptionConfiguration": {"EnableAtRestEncryption": "true"}}': (
+        "AtRestEncryptionConfiguration is required when EnableAtRestEncryption is true."
+    ),
+}
+
+
+def test_what_is_no_security_configuration_is_refused(endpoint):
+    create = endpoint.emr.create_security_configuration
+    refusals = {text: refusal(create, Name="n", SecurityConfiguration=text) for text in NO_CONFIGURATIONS}
+    assert refusals == {text: ("InvalidRequestException", said) for text, said in NO_CONFIGURATIONS.items()}
+    assert refusal(create, Name=" ", SecurityConfiguration=json.dumps(AT_REST)) == (
+        "InvalidRequestException",
+        "The name of a security configuration must not be empty.",
+    )
     assert endpoint.emr.list_security_configurations()["SecurityConfigurations"] == []
 
 
@@ -98,12 +98,12 @@ def test_a_name_is_taken_once_in_a_region_and_free_in_the_next(endpoint):
     assert [one["Name"] for one in kept] == ["shared"]
 
 
-@pytest.mark.parametrize("operation", ["describe_security_configuration", "delete_security_configuration"])
-def test_one_that_is_not_there_is_unknown(endpoint, operation):
-    assert refusal(getattr(endpoint.emr, operation), Name="nobody") == (
-        "InvalidRequestException",
-        "Security configuration with name 'nobody' does not exist.",
-    )
+def test_one_that_is_not_there_is_unknown(endpoint):
+    for operation in (endpoint.emr.describe_security_configuration, endpoint.emr.delete_security_configuration):
+        assert refusal(operation, Name="nobody") == (
+            "InvalidRequestException",
+            "Security configuration with name 'nobody' does not exist.",
+        )
 
 
 def test_a_listing_has_pages_of_fifty(endpoint):
@@ -116,34 +116,26 @@ def test_a_listing_has_pages_of_fifty(endpoint):
     assert (len(first["SecurityConfigurations"]), second.get("Marker")) == (50, None)
 
 
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
+def test_a_cluster_and_its_security_configuration_must_fit(endpoint):
+    add(endpoint, "at-rest")
+    add(endpoint, "kerberos", KERBEROS)
+    unasked = "KerberosAttributes need a security configuration that enables Kerberos."
+    asked = [
         ({"SecurityConfiguration": "nobody"}, "Security configuration with name 'nobody' does not exist."),
         (
             {"SecurityConfiguration": "kerberos"},
             "KerberosAttributes are required: security configuration 'kerberos' enables Kerberos.",
         ),
-        (
-            {"SecurityConfiguration": "at-rest", "KerberosAttributes": ATTRIBUTES},
-            "KerberosAttributes need a security configuration that enables Kerberos.",
-        ),
-        (
-            {"KerberosAttributes": ATTRIBUTES},
-            "KerberosAttributes need a security configuration that enables Kerberos.",
-        ),
-    ],
-)
-def test_a_cluster_and_its_security_configuration_must_fit(endpoint, asked, said):
-    add(endpoint, "at-rest")
-    add(endpoint, "kerberos", KERBEROS)
-    request = {
+        ({"SecurityConfiguration": "at-rest", "KerberosAttributes": ATTRIBUTES}, unasked),
+        ({"KerberosAttributes": ATTRIBUTES}, unasked),
+    ]
+    cluster = {
         "Name": "flights",
         "ReleaseLabel": "emr-7.10.0",
         "Instances": {"MasterInstanceType": "m5.xlarge", "InstanceCount": 1},
-        **asked,
     }
-    assert refusal(endpoint.emr.run_job_flow, **request) == ("ValidationException", said)
+    refusals = [refusal(endpoint.emr.run_job_flow, **cluster, **more) for more, _ in asked]
+    assert refusals == [("ValidationException", said) for _, said in asked]
     assert endpoint.emr.list_clusters()["Clusters"] == []
 
 
