@@ -140,13 +140,20 @@ def _copy_options(job: S3DistCpJob) -> list[str]:
 
 _RUN_FLINK = """\
 set -o pipefail
-output=$("$0" run-application -t yarn-application "$@" 2>&1 | tee /dev/stderr) || exit 1
-application=$(grep -o 'application_[0-9]*_[0-9]*' <<< "$output" | tail -n 1) || exit 1
-status() { yarn application -status "$application" | sed -n 's/.*Final-State : //p'; }
-while state=$(status) && [ "$state" = UNDEFINED ]; do sleep 5; done
-echo "$application: ${state:-unknown}" >&2
+output=$("$0" run-application -t yarn-application "$@" 2>&1)
+code=$?
+echo "$output" >&2
+[ "$code" = 0 ] || exit "$code"
+application=$(grep -o 'application_[0-9]*_[0-9]*' <<< "$output" | tail -n 1) || { echo "Flink named no YARN application" >&2; exit 1; }
+trap 'yarn application -kill "$application" >&2; exit 143' TERM INT
+state=UNDEFINED misses=0
+while [ "$state" = UNDEFINED ] && [ "$misses" -lt 10 ]; do
+  sleep 5
+  state=$(yarn application -status "$application" | sed -n 's/.*Final-State : //p') || { state=UNDEFINED; misses=$((misses + 1)); }
+done
+echo "$application: $state" >&2
 [ "$state" = SUCCEEDED ]"""
-"""Starts a Flink application and waits for its end: the command itself returns as soon as the application runs."""
+"""Starts a Flink application and waits for its end, for the command itself returns as soon as it runs; who is ended ends it."""
 
 
 def _flink_options(job: FlinkJob) -> list[str]:

@@ -295,13 +295,26 @@ def test_a_program_that_reads_no_further_is_let_be(lab):
     assert lab.lines() == [["row\t"]]
 
 
-@pytest.mark.parametrize(("text", "number"), [("", 1), ("a", 128), ("the", 145891), ("\u00e9", -1854 & 0x7FFFFFFF)])
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("", 1),
+        ("a", 31 + 97),
+        ("the", ((31 + 116) * 31 + 104) * 31 + 101),
+        ("\u00e9", ((31 - 61) * 31 - 87) & 0x7FFFFFFF),
+    ],
+)
 def test_a_key_has_the_hash_that_javas_text_has(text, number):
-    """31 * hash + byte, from 1, over signed bytes: of "a" 31 + 97; of two bytes 961 + 31 * -61 + -87 = -1017."""
-    expected = {"the": ((31 + 116) * 31 + 104) * 31 + 101, "\u00e9": (961 + 31 * -61 - 87) & 0x7FFFFFFF}.get(
-        text, number
-    )
-    assert hash_of(text.encode()) == expected
+    """From 1, each byte with its sign added to 31 times what came before; without the sign of the whole."""
+    assert hash_of(text.encode()) == number
+
+
+def test_a_pattern_leaves_out_what_hadoop_hides(lab):
+    for name in ("_SUCCESS", ".part.crc", "part-0", "part-1"):
+        lab.put(f"before/{name}", f"{name}\n".encode())
+    words = ("-output", "s3://data/out", "-mapper", "cat", "-reducer", "cat")
+    assert lab.run("-input", "s3://data/{before,none}/*", *words) == 0
+    assert lab.lines() == [["part-0\t", "part-1\t"]]
 
 
 @pytest.mark.parametrize(

@@ -303,10 +303,13 @@ STATUS = """[ "$*" = "application -status application_17_0003" ] || exit 9
 echo "        Final-State : %s" """
 
 
+AT_ONCE = "exit 0"
+
+
 @pytest.mark.parametrize(("state", "code"), [("SUCCEEDED", 0), ("FAILED", 1), ("KILLED", 1)])
 def test_a_flink_step_ends_as_its_yarn_application_does(node, state, code):
     job = FlinkJob(jar="m.jar", args=["it's", "$(x) *"], properties={"a": "b c"})
-    ran = node(job, flink=DEPLOY, yarn=STATUS % state)
+    ran = node(job, flink=DEPLOY, yarn=STATUS % state, sleep=AT_ONCE)
     assert ran.returncode == code
     words = ["run-application", "-t", "yarn-application", "-Da=b c", "s3://b/m.jar", "it's", "$(x) *"]
     assert ran.stderr.splitlines() == [
@@ -316,13 +319,25 @@ def test_a_flink_step_ends_as_its_yarn_application_does(node, state, code):
     ]
 
 
-def test_a_flink_step_waits_while_its_application_runs(node, tmp_path):
-    once = f"{STATUS % 'UNDEFINED'}; echo 'echo \"Final-State : SUCCEEDED\"' > {tmp_path}/yarn"
-    ran = node(FlinkJob(jar="m.jar"), flink=DEPLOY, yarn=once, sleep=f'echo "$@" > {tmp_path}/slept')
+@pytest.mark.parametrize("first", [STATUS % "UNDEFINED", "false"], ids=["it runs", "YARN does not answer"])
+def test_a_flink_step_waits_while_its_application_may_run(node, tmp_path, first):
+    once = f"echo 'echo \"Final-State : SUCCEEDED\"' > {tmp_path}/yarn; {first}"
+    ran = node(FlinkJob(jar="m.jar"), flink=DEPLOY, yarn=once, sleep=f'echo "$@" >> {tmp_path}/slept')
     assert ran.returncode == 0
-    assert (tmp_path / "slept").read_text() == "5\n"
+    assert (tmp_path / "slept").read_text() == "5\n5\n"
 
 
-def test_a_flink_program_that_cannot_be_deployed_fails_the_step(node):
-    assert node(FlinkJob(jar="m.jar"), flink="echo no room >&2; exit 1", yarn="exit 9").returncode == 1
-    assert node(FlinkJob(jar="m.jar"), flink="echo nothing", yarn="exit 9").returncode == 1
+def test_a_flink_step_that_is_ended_ends_its_application(node):
+    ran = node(FlinkJob(jar="m.jar"), flink=DEPLOY, yarn='echo "$@"', sleep="kill -TERM $PPID")
+    assert ran.returncode == 143
+    assert ran.stderr.splitlines()[-1] == "application -kill application_17_0003"
+
+
+@pytest.mark.parametrize(
+    ("flink", "code", "says"),
+    [("echo no room; exit 3", 3, "no room"), ("echo hello", 1, "Flink named no YARN application")],
+)
+def test_a_flink_program_that_cannot_be_deployed_fails_the_step(node, flink, code, says):
+    ran = node(FlinkJob(jar="m.jar"), flink=flink, yarn="exit 9")
+    assert ran.returncode == code
+    assert ran.stderr.splitlines()[-1] == says

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_emr.engine.hadoop.keys import split
-from local_emr.engine.hadoop.storage import Storage, is_compressed, opened
+from local_emr.engine.hadoop.storage import Storage, is_compressed, is_hidden, opened
 from local_emr.engine.hadoop.streaming_options import StreamingJob
 
 SPLIT_BYTES = 32 << 20
@@ -68,7 +68,7 @@ def _files(storage: Storage, job: StreamingJob, pattern: str) -> list[tuple[str,
 
 def _visible(folder: Path, *, deep: bool) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(("_", ".")):
+        if is_hidden(path.name):
             continue
         if path.is_dir() and deep:
             yield from _visible(path, deep=True)

@@ -60,12 +60,16 @@ class Storage:
         return f"hdfs:///{path.relative_to(self.hdfs)}" if path.is_relative_to(self.hdfs) else path.as_uri()
 
     def matching(self, pattern: str) -> list[str]:
-        """Return the addresses that a pattern of Hadoop's matches (`*`, `?`, `[a-z]`, `{a,b}`), in order."""
+        """Return the addresses that a pattern of Hadoop's matches (`*`, `?`, `[a-z]`, `{a,b}`), in order; none of what is hidden."""
         found = []
         for one in _alternatives(pattern):
             path = self.local(one)
-            names = sorted(glob.glob(str(path))) if glob.has_magic(one) else [str(path)] * path.exists()  # noqa: PTH207 - an absolute pattern
-            found += [self.address(Path(name), one) for name in names]
+            if glob.has_magic(one):
+                root = next((root for root in (self.s3, self.hdfs) if path.is_relative_to(root)), Path("/"))
+                names = glob.glob(str(path.relative_to(root)), root_dir=root)  # noqa: PTH207 - the root is no pattern
+                found += [self.address(root / name, one) for name in sorted(names) if not is_hidden(name)]
+            elif path.exists():
+                found.append(self.address(path, one))
         return found
 
     @contextmanager
@@ -91,6 +95,11 @@ class Storage:
             if folder.parent == self.s3 or not folder.is_relative_to(self.s3) or any(folder.iterdir()):
                 return
             folder.rmdir()
+
+
+def is_hidden(path: str) -> bool:
+    """Whether Hadoop's input leaves a file or folder out."""
+    return path.rpartition("/")[2].startswith(("_", "."))
 
 
 def files_below(folder: Path) -> list[Path]:
