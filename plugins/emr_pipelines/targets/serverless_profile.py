@@ -255,7 +255,13 @@ class ServerlessProfile(ContainerSections):
 
     @model_validator(mode="after")
     def _workers_exist(self) -> Self:
-        if self.spark_workers and self.hive and self.hive.database and self.network is None:
+        # Looked at for the error of a size that no worker has.
+        _ = self.spark_workers
+        return self
+
+    @model_validator(mode="after")
+    def _database_is_reached(self) -> Self:
+        if self.hive and self.hive.database and self.network is None:
             raise ValueError(
                 "hive.database lies in a VPC, which network names: write network: {subnets: [...], security_groups: [...]}"
             )

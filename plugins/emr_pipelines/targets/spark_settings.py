@@ -175,9 +175,11 @@ class Spark(SparkSettings):
 
 def _size_or_fit(value: Any) -> Any:
     """Read an executor's size by itself, so that a mistake in it is told by its own name."""
-    if isinstance(value, str) and value != "fit":
-        raise ValueError(f"{value!r} is no size of executors: write fit, or {{cores: 4, memory: 8}}")
-    return SparkExecutor.model_validate(value) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return SparkExecutor.model_validate(value)
+    if value is None or value == "fit" or isinstance(value, SparkExecutor):
+        return value
+    raise ValueError(f"{value!r} is no size of executors: write fit, or {{cores: 4, memory: 8}}")
 
 
 class ClusterSpark(SparkSettings):
