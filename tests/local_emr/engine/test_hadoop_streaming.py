@@ -334,6 +334,11 @@ def test_the_reducer_aggregate_knows_hadoops_functions(function, values, expecte
     assert aggregated(f"{function}:k".encode(), values) == expected
 
 
+def test_the_reducer_aggregate_says_which_values_are_no_numbers():
+    with pytest.raises(ValueError, match="LongValueSum takes numbers, and the values of 'k' are others, such as 'x'"):
+        aggregated(b"LongValueSum:k", [b"1", b"x"])
+
+
 @pytest.mark.parametrize(
     ("options", "key", "part"),
     [("-k2", b"a.b.c", b"b.c"), ("-k1,2", b"a.b.c", b"a.b"), ("-k 2.2,2.3", b"x.abcd.y", b"bc"), ("-k9", b"a", b"")],

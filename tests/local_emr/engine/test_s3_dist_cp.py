@@ -67,6 +67,12 @@ def test_files_travel_to_hdfs_and_back(lab):
     assert lab.below("s3://data/back") == IN
 
 
+def test_a_whole_bucket_may_be_copied(lab):
+    (lab.s3 / "other").mkdir()
+    assert lab.copy("--src=s3://data", "--dest=s3://other/") == len(FILES)
+    assert lab.below("s3://other") == FILES
+
+
 def test_one_file_is_copied_into_the_destination(lab):
     assert lab.copy("--src=s3://data/in/2013-01/a.log", "--dest=s3://data/out/") == 1
     assert lab.below("s3://data/out") == {"a.log": b"a1\n"}

@@ -187,3 +187,13 @@ def test_closing_ends_steps_and_refuses_new_ones(lab_folder, engine, tmp_path, e
     assert running(str(tmp_path)) == []
     with pytest.raises(RuntimeError, match="starts no more steps"):
         closing.start(Step("command-runner.jar", ("bash", "-c", "true")), **place)
+
+
+def test_a_cancelled_streaming_step_leaves_no_program_behind(lab, eventually, running):
+    source = lab.put("raw/lines.txt", "a\n")
+    words = ("-input", source, "-output", "s3://local-data/never", "-mapper", "sleep 304.25")
+    step = lab.start("hadoop-streaming", *words)
+    eventually(lambda: "sleep 304.25" in running("sleep 304.25"), "the mapper runs")
+    step.cancel()
+    assert running("sleep 304.25") == []
+    assert not (lab.bucket / "never").exists()

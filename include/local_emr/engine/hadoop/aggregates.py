@@ -51,5 +51,11 @@ def aggregated(key: bytes, values: Iterable[bytes]) -> bytes:
         raise ValueError(
             f"{key.decode(errors='replace')!r} names no function of aggregate: write one of {', '.join(_FUNCTIONS)}, and a colon"
         )
-    result = compute([value.decode(errors="surrogateescape") for value in values])
+    texts = [value.decode(errors="surrogateescape") for value in values]
+    try:
+        result = compute(texts)
+    except ValueError:
+        raise ValueError(
+            f"{function} takes numbers, and the values of {name!r} are others, such as {max(texts)!r}"
+        ) from None
     return f"{name}\t{result}".encode(errors="surrogateescape")
