@@ -351,7 +351,7 @@ def test_the_policy_for_aws_allows_of_s3_what_the_tasks_call_and_no_more():
 def test_the_policy_for_aws_lets_airflow_pass_the_roles_of_the_development_environment():
     ((_, text),) = blocks("json")
     (passed,) = [one["Resource"] for one in json.loads(text)["Statement"] if one["Action"] == "iam:PassRole"]
-    dev = (ROOT / "include/compute/dev.yaml").read_text()
+    dev = "".join((ROOT / "include" / "compute" / f"{name}.yaml").read_text() for name in ("defaults", "dev"))
     named = re.findall(r"^    (?:service_role|instance_profile|execution_role): (\S+)", dev, re.MULTILINE)
     # A role of EMR on EKS is assumed by the service accounts of its namespace, and passed by nobody.
     assert {role.rpartition("/")[2] for role in passed} == {role.rpartition("/")[2] for role in named} - {
