@@ -110,7 +110,7 @@ class Part:
         except ValidationError as error:
             # A misspelt setting is both unknown and missing: the first names the line that a person wants to see.
             finding = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-            where = _written(finding["loc"], self.settings)
+            where = _written(finding, self.settings)
             name = ".".join(filter(None, (self.name, *map(str, where))))
             raise ConfigurationError(f"{self.place(where)}: {name}: {_said(finding, model)}") from None
 
@@ -187,17 +187,15 @@ def _at(settings: Any, where: Where) -> Any:
     return settings
 
 
-def _written(loc: tuple[str | int, ...], settings: Any) -> Where:
+def _written(finding: Mapping[str, Any], settings: Any) -> Where:
     """Return the path of a finding without what pydantic adds to it: tags of unions, which nobody wrote."""
     where: list[str | int] = []
-    for number, step in enumerate(loc):
-        inside = isinstance(settings, dict | list)
-        known = step in settings if isinstance(settings, dict) else isinstance(step, int)
-        if inside and not known and number < len(loc) - 1:
-            continue
-        where.append(step)
-        settings = settings[step] if inside and known else None
-    return tuple(where)
+    for step in finding["loc"]:
+        known = range(len(settings)) if isinstance(settings, list) else settings if isinstance(settings, dict) else ()
+        if step in known:
+            settings = settings[step]
+            where.append(step)
+    return (*where, finding["loc"][-1]) if finding["type"] == "missing" else tuple(where)
 
 
 def _said(finding: Mapping[str, Any], model: type[BaseModel]) -> str:

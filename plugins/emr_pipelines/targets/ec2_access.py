@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from emr_pipelines.targets.profile import RoleArn, Settings, given
+from emr_pipelines.targets.profile import Like, RoleArn, Settings, given
 from emr_pipelines.targets.secret_references import SecretArn
 
 Text = Annotated[str, StringConstraints(min_length=1)]
@@ -19,7 +19,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 class Ldap(Settings):
     """Users of Livy, HiveServer2, Trino, Presto and Hue log in with an LDAP server; needs ``traffic``, and release emr-6.12.0."""
 
-    server_url: Annotated[str, StringConstraints(pattern=r"^ldaps://[^/\s]+$")]
+    server_url: Annotated[str, Like(r"ldaps://[^/\s]+", "ldaps://directory.example.internal")]
     server_type: Literal["ActiveDirectory", "OpenLDAP"]
     certificate: SecretArn
     """Secret with the certificate that signs the server's."""
@@ -81,14 +81,21 @@ class RangerPlugin(Settings):
 class Ranger(Settings):
     """Policies of Apache Ranger; needs ``kerberos`` or ``ldap``, and a plugin for each of Spark and Hive that is installed."""
 
-    admin_server_url: Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
+    admin_server_url: Annotated[str, Like(r"https://\S+", "https://ranger.example.internal:6182")]
     admin_server_secret: SecretArn
     """Secret with the public TLS certificate of Ranger's administration."""
     role_for_plugins: RoleArn
     role_for_other_services: RoleArn
     plugins: tuple[RangerPlugin, ...] = Field(min_length=1)
     audit_log_group: (
-        Annotated[str, StringConstraints(pattern=r"^arn:aws[a-zA-Z0-9-]*:logs:[a-z0-9-]+:\d{12}:log-group:\S+$")] | None
+        Annotated[
+            str,
+            Like(
+                r"arn:aws[a-zA-Z0-9-]*:logs:[a-z0-9-]+:\d{12}:log-group:\S+",
+                "arn:aws:logs:<region>:<account>:log-group:ranger",
+            ),
+        ]
+        | None
     ) = None
     """ARN of the log group in CloudWatch Logs for audit events."""
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import StringConstraints, model_validator
+from pydantic import model_validator
 
-from emr_pipelines.targets.profile import Settings, given
+from emr_pipelines.targets.profile import Like, Settings, given
 from emr_pipelines.targets.secret_references import KmsKey
 
-Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-S3Object = Annotated[str, StringConstraints(pattern=r"^(s3://|arn:aws[a-zA-Z0-9-]*:s3:::)[^/]+/.+$")]
+Bucket = Annotated[str, Like(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "example-bucket")]
+S3Object = Annotated[str, Like(r"(s3://|arn:aws[a-zA-Z0-9-]*:s3:::)[^/]+/.+", "s3://example-bucket/file.zip")]
 """An object in S3, as an address or an ARN."""
 
 _KMS_MODES = ("SSE-KMS", "CSE-KMS")
@@ -28,7 +28,7 @@ class Provider(Settings):
     """A jar in S3 and the class in it that provides keys or certificates."""
 
     jar: S3Object
-    class_name: Annotated[str, StringConstraints(pattern=r"^[\w$]+(\.[\w$]+)+$")]
+    class_name: Annotated[str, Like(r"[\w$]+(\.[\w$]+)+", "com.example.Provider")]
     """Full name of the class: an EncryptionMaterialsProvider for keys, a TLSArtifactsProvider for certificates."""
 
 

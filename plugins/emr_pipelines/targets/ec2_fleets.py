@@ -9,11 +9,11 @@ from __future__ import annotations
 from itertools import product
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from emr_pipelines.targets.ec2_instances import Instances, InstanceType, Price, vcpus_of
 from emr_pipelines.targets.ec2_scaling import Unit
-from emr_pipelines.targets.profile import Settings, given
+from emr_pipelines.targets.profile import Like, Settings, given
 
 SpotAllocation = Literal[
     "capacity-optimized", "price-capacity-optimized", "lowest-price", "diversified", "capacity-optimized-prioritized"
@@ -63,8 +63,8 @@ class FleetType(Instances):
 class TypeGrid(Settings):
     """Every size of every family, such as m5, c5 and r5 in xlarge and 2xlarge."""
 
-    families: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")], ...]
-    sizes: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")], ...]
+    families: tuple[Annotated[str, Like(r"[a-z0-9-]+", "m5")], ...]
+    sizes: tuple[Annotated[str, Like(r"[a-z0-9-]+", "xlarge")], ...]
     weights: Literal["equal", "vcpu"] = "equal"
     """Units that an instance gives: 1, or its vCPUs by EC2's rule of four for each xlarge."""
 
@@ -104,7 +104,16 @@ class CapacityReservations(Settings):
 
     usage_strategy: Literal["use-capacity-reservations-first"] | None = None
     preference: Literal["open", "none"] | None = None
-    resource_group: Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:resource-groups:\S+$")] | None = None
+    resource_group: (
+        Annotated[
+            str,
+            Like(
+                r"arn:aws[a-z-]*:resource-groups:\S+",
+                "arn:aws:resource-groups:<region>:<account>:group/<name>",
+            ),
+        ]
+        | None
+    ) = None
     """ARN of a resource group of reservations."""
 
     def request(self) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from emr_pipelines.targets.ec2_scaling import AutomaticScaling, Unit
-from emr_pipelines.targets.profile import Classification, Settings, given
+from emr_pipelines.targets.profile import Classification, Like, Settings, given
 
-InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
-Ami = Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]+$")]
+InstanceType = Annotated[str, Like(r"[a-z0-9-]+\.[a-z0-9-]+", "m5.xlarge")]
+Ami = Annotated[str, Like(r"ami-[0-9a-f]+", "ami-0123456789abcdef0")]
 Price = Annotated[str, Field(coerce_numbers_to_str=True, pattern=r"^\d+(\.\d+)?$")]
 """US dollars an hour."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from emr_pipelines.targets.profile import Classification, Settings, given
+from emr_pipelines.targets.profile import Classification, Like, Settings, given
 
 _MIB = 1024 * 1024
 _HEAP_PERCENT = 80
@@ -67,7 +67,7 @@ class S3(Settings):
 class Hdfs(Settings):
     """HDFS, which lies on the core nodes; sizes in bytes."""
 
-    default_fs: Annotated[str, StringConstraints(pattern=r"^hdfs://[\w.-]+(:\d+)?/?$")] | None = None
+    default_fs: Annotated[str, Like(r"hdfs://[\w.-]+(:\d+)?/?", "hdfs://namenode.example.internal:8020")] | None = None
     """File system of paths without a scheme; without it the cluster's own."""
     io_buffer_size: int | None = Field(default=None, ge=4096, le=16 * _MIB, multiple_of=4096)
     """Buffer of reads and writes, in multiples of a page of 4096."""

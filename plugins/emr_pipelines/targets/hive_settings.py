@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, StringConstraints, model_validator
+from pydantic import AfterValidator, model_validator
 
-from emr_pipelines.targets.profile import Settings, given
+from emr_pipelines.targets.profile import Like, Settings, given
 from emr_pipelines.targets.secret_names import ANNOTATION, SecretName, is_arn
 
 _FACTORY = "hive.metastore.client.factory.class"
@@ -28,13 +28,16 @@ def _metastore(text: str) -> str:
     return text
 
 
-Warehouse = Annotated[str, StringConstraints(pattern=r"^(s3|hdfs)://.+$")]
+Warehouse = Annotated[str, Like(r"(s3|hdfs)://.+", "s3://example-bucket/warehouse/")]
 
 
 class MetastoreDatabase(Settings):
     """The database of a Hive metastore, such as one on Amazon RDS. Its password stays in AWS Secrets Manager."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^jdbc:(mysql|mariadb|postgresql)://[^\s@]+$")]
+    url: Annotated[
+        str,
+        Like(r"jdbc:(mysql|mariadb|postgresql)://[^\s@]+", "jdbc:mysql://host.example.internal:3306/hive", shown=False),
+    ]
     """Its address, such as ``jdbc:mysql://host:3306/hive?createDatabaseIfNotExist=true``."""
     driver: str = "org.mariadb.jdbc.Driver"
     """Class of the JDBC driver; EMR brings MariaDB's, which speaks to MySQL and Aurora, too."""

@@ -11,12 +11,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from emr_pipelines.targets.profile import Settings, given
+from emr_pipelines.targets.profile import Like, Settings, given
 from emr_pipelines.targets.secret_references import Secret
 
-Realm = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9._-]{0,255}$")]
-Domain = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,255}$")]
-Server = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?$")]
+Realm = Annotated[str, Like(r"[A-Z0-9][A-Z0-9._-]{0,255}", "EXAMPLE.INTERNAL")]
+Domain = Annotated[str, Like(r"[A-Za-z0-9][A-Za-z0-9.-]{0,255}", "example.internal")]
+Server = Annotated[str, Like(r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?", "kdc.example.internal:88")]
 """Name of a host, with its port where that is not Kerberos's own (749 for administration, 88 for the KDC)."""
 
 

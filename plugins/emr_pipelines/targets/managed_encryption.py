@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from emr_pipelines.targets.profile import Relaxation, Settings, given
+from emr_pipelines.targets.profile import Like, Relaxation, Settings, given
 from emr_pipelines.targets.secret_references import KmsKey, region_of
 
 _TLS_SINCE = (6, 15)
@@ -21,7 +21,11 @@ class IdentityCenter(Settings):
     """The instance of IAM Identity Center whose users applications know."""
 
     instance: Annotated[
-        str, StringConstraints(pattern=r"^arn:aws[a-zA-Z0-9-]*:sso:::instance/(sso)?ins-[a-zA-Z0-9-.]{16}$")
+        str,
+        Like(
+            r"arn:aws[a-zA-Z0-9-]*:sso:::instance/(sso)?ins-[a-zA-Z0-9-.]{16}",
+            "arn:aws:sso:::instance/ssoins-1234567890abcdef",
+        ),
     ]
     """Its ARN."""
     user_background_sessions: bool = False

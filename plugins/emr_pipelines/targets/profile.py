@@ -58,6 +58,8 @@ class Like:
 
     pattern: str
     example: str
+    shown: bool = True
+    """Whether a mistake may be repeated: what passes for a secret's name may be the secret."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check the form after the type."""
@@ -69,7 +71,8 @@ class Like:
 
     def _checked(self, text: str) -> str:
         if not re.fullmatch(self.pattern, text):
-            raise ValueError(f"{text!r} has not the form that is needed: write it like {self.example}")
+            given = repr(text) if self.shown else "what stands there"
+            raise ValueError(f"{given} has not the form that is needed: write it like {self.example}")
         return text
 
 

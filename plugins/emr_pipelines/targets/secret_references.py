@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, StringConstraints, model_validator
+from pydantic import AfterValidator, model_validator
 
 from emr_pipelines.errors import ComputeError
-from emr_pipelines.targets.profile import Settings
+from emr_pipelines.targets.profile import Like, Settings
 
 _KEY = re.compile(r"arn:aws[a-zA-Z0-9-]*:kms:(?P<region>[a-z0-9-]+):\d{12}:key/[a-zA-Z0-9-]+")
 
@@ -24,7 +24,11 @@ def _key(text: str) -> str:
 KmsKey = Annotated[str, AfterValidator(_key)]
 SecretArn = Annotated[
     str,
-    StringConstraints(pattern=r"^arn:aws[a-zA-Z0-9-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@-]+$"),
+    Like(
+        r"arn:aws[a-zA-Z0-9-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@-]+",
+        "arn:aws:secretsmanager:<region>:<account>:secret:<name>",
+        shown=False,
+    ),
 ]
 
 
@@ -36,7 +40,7 @@ def region_of(key: str) -> str:
 class Secret(Settings):
     """Where a password lies: in Secrets Manager, or as the password of an Airflow connection. It is read when it is needed."""
 
-    secret: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_+=.@:-]+$", max_length=2048)] | None = None
+    secret: Annotated[str, Like(r"[A-Za-z0-9/_+=.@:-]+", "prod/emr/name", shown=False)] | None = None
     """Name or ARN of a secret in Secrets Manager, in the profile's region and account unless the ARN says another."""
     key: str | None = None
     """Which member of a secret that is a JSON object; without it, the whole secret is the password."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from emr_pipelines.targets.profile import Settings, given
+from emr_pipelines.targets.profile import Like, Settings, given
 from emr_pipelines.targets.secret_names import Properties
 from emr_pipelines.targets.sizing import Executors
 
@@ -21,7 +21,7 @@ _NUMBERS_OF_EXECUTORS = (
     "spark.executor.instances",
 )
 
-ByteSize = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[KMG]B$")]
+ByteSize = Annotated[str, Like(r"[1-9]\d*[KMG]B", "256MB")]
 
 
 class SparkDriver(Settings):

@@ -373,7 +373,7 @@ def test_of_a_configuration_that_is_only_named_nothing_is_known_but_the_subnet()
         ),
         (
             {"security": {"ldap": {**LDAP, "server_url": "ldap://ldap.example.com"}, "traffic": CERTIFICATES}},
-            "security.ldap.server_url: String should match pattern",
+            "security.ldap.server_url: 'ldap://ldap.example.com' has not the form that is needed",
         ),
         ({"security": {"ranger": RANGER}}, "security: ranger judges users whom kerberos or ldap has authenticated"),
         (

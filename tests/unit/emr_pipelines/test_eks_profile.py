@@ -12,7 +12,7 @@ from botocore.validate import ParamValidator
 from pydantic import ValidationError
 
 from emr_pipelines import HiveJob, SparkJob, SparkSqlJob
-from emr_pipelines.environments import read_environment
+from emr_pipelines.environments import environment_files, read_environment
 from emr_pipelines.errors import ComputeError
 from emr_pipelines.keys import LONGEST_NAME, Key, Lease
 from emr_pipelines.targets.eks_jobs import FAULTS, PHASES, RUN_STATES, cluster_state, job_state, run_request, usage_of
@@ -72,7 +72,7 @@ JOBS = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(COMPUTE.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", environment_files(COMPUTE).values(), ids=lambda path: path.stem)
 def test_every_profile_that_is_shipped_makes_a_request_that_botocore_accepts(path):
     profiles = [one for one in read_environment(path).profiles.values() if one.target == "eks"]
     assert profiles

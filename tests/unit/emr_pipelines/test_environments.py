@@ -12,7 +12,7 @@ from botocore.session import get_session
 from botocore.validate import ParamValidator
 from pydantic import TypeAdapter
 
-from emr_pipelines.environments import Reaping, current_environment, read_environment
+from emr_pipelines.environments import Reaping, current_environment, environment_files, read_environment
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.keys import Lease
 from emr_pipelines.targets import profile_model, target_names
@@ -44,9 +44,13 @@ def run_job_flow_errors(request: dict) -> str:
     return ParamValidator().validate(request, shape).generate_report()
 
 
-@pytest.mark.parametrize("path", sorted(COMPUTE.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", environment_files(COMPUTE).values(), ids=lambda path: path.stem)
 def test_every_profile_of_clusters_that_is_shipped_makes_a_request_that_botocore_accepts(path):
-    profiles = [profile for profile in read_environment(path).profiles.values() if profile.target == "ec2"]
+    profiles = [
+        profile
+        for profile in read_environment(path).profiles.values()
+        if profile.target == "ec2" and not profile.cluster
+    ]
     assert profiles
     for profile in profiles:
         assert run_job_flow_errors(profile.request(LEASE, frozenset({"spark", "hive"}))) == ""
@@ -242,8 +246,8 @@ def test_the_environment_variable_names_the_deployment_over_the_file(tmp_path):
 
 def test_the_reaper_only_tells_unless_the_file_lets_it_end(tmp_path):
     assert read_environment(written(tmp_path, GOOD)).reaper == Reaping(grace_minutes=60, dry_run=True)
-    shipped = {path.stem: read_environment(path).reaper.dry_run for path in COMPUTE.glob("*.yaml")}
-    assert shipped == {"dev": True, "local": False}
+    shipped = {path.stem: read_environment(path).reaper.dry_run for path in environment_files(COMPUTE).values()}
+    assert shipped == {"dev": True, "local": False, "prod": False, "test": False}
 
 
 def test_an_edited_file_is_read_again(tmp_path, monkeypatch):
@@ -316,5 +320,5 @@ def test_an_unknown_profile_gets_the_names_that_there_are(tmp_path):
 def test_an_unknown_environment_gets_the_names_that_there_are(monkeypatch, name):
     monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(COMPUTE.parent))
     monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", name)
-    with pytest.raises(ConfigurationError, match="there are: dev, local"):
+    with pytest.raises(ConfigurationError, match="there are: dev, local, prod, test"):
         current_environment()

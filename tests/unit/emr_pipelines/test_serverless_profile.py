@@ -13,7 +13,7 @@ from botocore.validate import ParamValidator
 from pydantic import ValidationError
 
 from emr_pipelines import HiveJob, SparkJob, SparkSqlJob
-from emr_pipelines.environments import read_environment
+from emr_pipelines.environments import environment_files, read_environment
 from emr_pipelines.keys import LONGEST_NAME, Key, Lease
 from emr_pipelines.targets.job_runs import create_once
 from emr_pipelines.targets.serverless_jobs import (
@@ -84,7 +84,7 @@ EVERYTHING = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(COMPUTE.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", environment_files(COMPUTE).values(), ids=lambda path: path.stem)
 @pytest.mark.parametrize("engine", ["spark", "hive"])
 def test_every_profile_that_is_shipped_makes_a_request_that_botocore_accepts(path, engine):
     profiles = [one for one in read_environment(path).profiles.values() if one.target == "serverless"]
