@@ -23,6 +23,7 @@ Where = tuple[str | int, ...]
 
 _SCALARS = yaml.SafeLoader("")
 _SECRET = re.compile(r"password|secret|token", re.IGNORECASE)
+_NAME = re.compile(r"[a-z_]+(?:\.[a-z_]+)*")
 _QUOTED = re.compile(r"'([^']*)'")
 _SENTENCES = {
     "missing": "this setting is missing: add it",
@@ -110,9 +111,14 @@ class Part:
         except ValidationError as error:
             # A misspelt setting is both unknown and missing: the first names the line that a person wants to see.
             finding = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-            where = _written(finding, self.settings)
+            where, said = _written(finding, self.settings), _said(finding, model)
             name = ".".join(filter(None, (self.name, *map(str, where))))
-            raise ConfigurationError(f"{self.place(where)}: {name}: {_said(finding, model)}") from None
+            raise ConfigurationError(f"{self.place(self._named_in(said, where))}: {name}: {said}") from None
+
+    def _named_in(self, said: str, where: Where) -> Where:
+        """Return the first setting below a path that a sentence names, as it was written there; without one, the path."""
+        named = ((*where, *word.split(".")) for word in _NAME.findall(said))
+        return next((one for one in named if one in self.places), where)
 
 
 @dataclass
@@ -202,7 +208,7 @@ def _said(finding: Mapping[str, Any], model: type[BaseModel]) -> str:
     """Put a finding of pydantic into a sentence. A secret is not repeated."""
     loc, limits, kind = finding["loc"], finding.get("ctx", {}), finding["type"]
     if kind == "extra_forbidden":
-        return f"there is no such setting{suggestion(str(loc[-1]), _names_beside(loc, model))}"
+        return f"there is no such setting{suggestion(str(loc[-1]), _names_beside(loc, model)) or ': leave it out'}"
     given = "what stands there" if _SECRET.search(".".join(map(str, loc))) else repr(finding["input"])
     guess = suggestion(str(finding["input"]), _QUOTED.findall(limits.get("expected", "")))
     sentence = _SENTENCES.get(kind, "{given} is not possible: {msg}")

@@ -77,7 +77,7 @@ def violations(rules: Rules, profile: Profile) -> Iterator[Violation]:
             yield Violation("tags", f"tag {tag!r} is required: add it to tags")
     for relaxation in profile.relaxations:
         if relaxation.kind in rules.forbid:
-            yield Violation("", f"{relaxation.kind} is forbidden: {relaxation.words}")
+            yield Violation("", f"{relaxation.kind} is forbidden, and {relaxation.words}")
 
 
 def _too_many(rules: Rules, profile: Profile) -> Iterator[Violation]:
@@ -88,4 +88,7 @@ def _too_many(rules: Rules, profile: Profile) -> Iterator[Violation]:
             "", f"nothing bounds its nodes, and at most {rules.maximum_nodes} are allowed: set maximum_workers"
         )
     elif profile.most_nodes > rules.maximum_nodes:
-        yield Violation("", f"it may have {profile.most_nodes} nodes, and at most {rules.maximum_nodes} are allowed")
+        yield Violation(
+            "",
+            f"it may have {profile.most_nodes} nodes, and at most {rules.maximum_nodes} are allowed: take fewer, or set maximum_workers",
+        )

@@ -23,7 +23,11 @@ def profile_of(part: Part, name: str, logs: str) -> Profile:
         f"{', '.join(target_names())}",
     )
     for reserved in ("name", "overrides"):
-        part.require(reserved not in part.settings, (reserved,), f"{part.name}: there is no such setting: {reserved!r}")
+        part.require(
+            reserved not in part.settings,
+            (reserved,),
+            f"{part.name}: there is no such setting: {reserved!r}: leave it out",
+        )
     more = {} if "log_uri" in part.settings else {"log_uri": f"s3://{logs}/elasticmapreduce/"}
     return part.model(profile_model(str(target)), name=name, **more)
 
@@ -36,7 +40,11 @@ def profile_part(document: Part, name: str, heirs: tuple[str, ...] = ()) -> Part
     profiles = document.settings["profiles"]
     part = document.part("profiles", name)
     part.require(part.settings, (), f"{part.name}: settings are needed here, as name: value")
-    part.require(name not in heirs, (), f"{part.name}: extends itself through {' -> '.join((*heirs, name))}")
+    part.require(
+        name not in heirs,
+        (),
+        f"{part.name}: extends itself through {' -> '.join((*heirs, name))}: take one extends out",
+    )
     parent, presets = part.settings.get("extends"), part.settings.get("presets", [])
     part.require(
         parent is None or parent in profiles,

@@ -21,7 +21,9 @@ _KMS_MODES = ("SSE-KMS", "CSE-KMS")
 
 def _require_key(mode: str, key: str | None) -> None:
     if (mode in _KMS_MODES) != (key is not None):
-        raise ValueError(f"mode is {mode}: SSE-KMS and CSE-KMS have a key, and no other mode does")
+        raise ValueError(
+            f"mode is {mode}: SSE-KMS and CSE-KMS have a key, and no other mode does: add key, or leave it out"
+        )
 
 
 class Provider(Settings):

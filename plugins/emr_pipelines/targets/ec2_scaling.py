@@ -50,10 +50,14 @@ class ManagedScaling(Settings):
     @model_validator(mode="after")
     def _bounds_are_ordered(self) -> Self:
         if self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
+            raise ValueError(
+                f"minimum {self.minimum} is above maximum {self.maximum}: write the smaller one as minimum"
+            )
         for name in ("maximum_on_demand", "maximum_core"):
             if (getattr(self, name) or 0) > self.maximum:
-                raise ValueError(f"{name} {getattr(self, name)} is above maximum {self.maximum}")
+                raise ValueError(
+                    f"{name} {getattr(self, name)} is above maximum {self.maximum}: write the smaller one as minimum"
+                )
         return self
 
     def up_to(self, maximum: int) -> Self:
@@ -156,7 +160,9 @@ class AutomaticScaling(Settings):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         if self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}")
+            raise ValueError(
+                f"minimum {self.minimum} is above maximum {self.maximum}: write the smaller one as minimum"
+            )
         if not self.rules:
             raise ValueError(
                 "automatic_scaling has no rules: write at least one that adds instances and one that removes them"

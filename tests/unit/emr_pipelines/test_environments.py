@@ -273,7 +273,7 @@ WRONG = [
     ("region: us-east-1", "region: virginia", 6, "profiles.ec2.region"),
     ("type: m5.xlarge", "typ: m5.xlarge", 7, "profiles.ec2.primary"),
     ("type: m5.xlarge", "type: large", 7, "profiles.ec2.primary.type"),
-    ("type: m5.xlarge", "type: m5.xlarge, count: 2", 4, "a cluster has 1 primary node, or 3 for high availability"),
+    ("type: m5.xlarge", "type: m5.xlarge, count: 2", 7, "a cluster has 1 primary node, or 3 for high availability"),
     ("data: a-data, ", "", 2, "buckets.data: this setting is missing: add it"),
     ("data: a-data", "data: A_Data", 2, "'A_Data' is no name of an S3 bucket"),
     ("deployment: team-a", "deployment: Team A", 1, "name this Airflow installation"),

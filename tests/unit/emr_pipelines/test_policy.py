@@ -33,9 +33,9 @@ def read(folder, policy, profiles=PROFILES):
     [
         ("regions: [eu-west-1, eu-central-1]", 6, "us-east-1 is not allowed: use eu-west-1 or eu-central-1"),
         ("instance_families: [m5, c5]", 4, "instance type r5.2xlarge is not allowed: use one of m5, c5"),
-        ("maximum_nodes: 9", 4, "it may have 10 nodes, and at most 9 are allowed"),
+        ("maximum_nodes: 9", 4, "it may have 10 nodes, and at most 9 are allowed: take fewer"),
         ("required_tags: [team, cost-centre]", 10, "tag 'cost-centre' is required: add it to tags"),
-        ("forbid: [unencrypted_disks]", 4, "unencrypted_disks is forbidden: "),
+        ("forbid: [unencrypted_disks]", 4, "unencrypted_disks is forbidden, and "),
         ("stricter: {dev: {maximum_nodes: 2}}", 4, "it may have 10 nodes, and at most 2 are allowed"),
     ],
 )
