@@ -91,7 +91,7 @@ docs: .venv/.ready ## write the generated parts of docs/ again
 	@PYTHONPATH=include:plugins $(VENV)/python -m docs.generate
 
 size: .venv/.ready ## work out Spark executors for the nodes of a cluster (TYPE=r5.4xlarge COUNT=10)
-	@PYTHONPATH=plugins $(VENV)/python -m emr_pipelines.targets.sizing $(call typed,TYPE,) $(call typed,COUNT,)
+	@PYTHONPATH=plugins $(VENV)/python -m emr_pipelines.size_executors $(call typed,TYPE,) $(call typed,COUNT,)
 
 wheel: .venv/.ready ## build the wheel of emr_pipelines into dist/
 	@$(VENV)/uv build --quiet --wheel --python $(VENV)/python

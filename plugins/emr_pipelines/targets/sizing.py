@@ -1,15 +1,12 @@
-"""Sizes of Spark executors for the nodes of a cluster, and what of a profile's sizes cannot fit. Pure, and a command.
+"""Sizes of Spark executors for the nodes of a cluster, and what of a profile's sizes cannot fit. Pure.
 
 The method is AWS's (https://aws.amazon.com/blogs/big-data/best-practices-for-successfully-managing-memory-for-apache-spark-applications-on-amazon-emr/):
 one vCPU of a node for its daemons, five to an executor, nine tenths of an executor's memory to its heap, and one executor less
 than there is room for, for the driver. Where the post divides a node's memory, less one GB, this divides what EMR leaves to YARN.
-
-``python -m emr_pipelines.targets.sizing r5.4xlarge 10`` prints sizes for ten such nodes, as YAML to paste.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -61,9 +58,9 @@ def executors_for(nodes: Sequence[Nodes]) -> Executors | None:
         return None
     shares = [_share(size) for size, _ in known]
     cores, total = min(cores for cores, _ in shares), min(memory for _, memory in shares)
-    room = sum(count * _room(_split(cores, total), size) for size, count in known)
+    places = sum(count * room(_split(cores, total), size) for size, count in known)
     # The application master needs a container, too: with room for one executor alone it gets a GB of that.
-    return replace(_split(cores, total if room > 1 else max(1, total - 1)), count=max(1, room - 1))
+    return replace(_split(cores, total if places > 1 else max(1, total - 1)), count=max(1, places - 1))
 
 
 def _split(cores: int, total: int) -> Executors:
@@ -72,7 +69,7 @@ def _split(cores: int, total: int) -> Executors:
     return Executors(cores, total - overhead, overhead)
 
 
-def _room(one: Executors, size: InstanceSize) -> int:
+def room(one: Executors, size: InstanceSize) -> int:
     """Return how many executors a node has room for beside its daemons."""
     return min(one.fitting(size), max(1, (size.vcpus - 1) // one.cores))
 
@@ -110,48 +107,3 @@ def container_warnings(what: str, memory: int, nodes: Iterable[Nodes]) -> list[s
         for one in nodes
         if (size := size_of(one.type)) and memory > size.yarn_memory
     ]
-
-
-def explained(nodes: Nodes) -> str:
-    """Return what the command prints for nodes of one type.
-
-    :raises ValueError: the type is unknown, or there is no node.
-    """
-    size, executors = size_of(nodes.type), executors_for([nodes])
-    if size is None or executors is None:
-        raise ValueError(
-            f"{nodes.type!r} is no instance type whose size is known here: write one such as r5.4xlarge, of a family "
-            "such as c5, m5, r5, c6i, m6g or r7g"
-        )
-    if nodes.count < 1:
-        raise ValueError(f"{nodes.count} nodes run nothing: write how many core and task nodes there are, 1 or more")
-    return (
-        f"{nodes.count} x {nodes.type}: {size.vcpus} vCPUs and {size.memory / _MIB:g} GiB each, of which YARN has "
-        f"{size.yarn_memory} MiB.\n"
-        f"Room for executors on each: {_room(executors, size)}; in all, one less is asked for: the driver takes its place.\n\n"
-        "spark:\n"
-        f"  driver: {{cores: {executors.cores}, memory: {executors.memory}}} # where it runs: "
-        "the primary node, unless deploy_mode is cluster\n"
-        f"  executor: {{cores: {executors.cores}, memory: {executors.memory}, overhead: {executors.overhead}, "
-        f"count: {executors.count}}}\n"
-    )
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Print sizes for ``TYPE COUNT``, and return the exit code."""
-    try:
-        instance_type, count = arguments
-        nodes = Nodes(instance_type, int(count))
-    except ValueError:
-        sys.stderr.write("Write an instance type and how many nodes of it there are: r5.4xlarge 10\n")
-        return 2
-    try:
-        sys.stdout.write(explained(nodes))
-    except ValueError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

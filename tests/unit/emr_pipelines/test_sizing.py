@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
+import subprocess
+import sys
 from importlib.metadata import files
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from emr_pipelines.size_executors import explained, main
 from emr_pipelines.targets.instance_sizes import GIB_PER_VCPU, InstanceSize, size_of
 from emr_pipelines.targets.sizing import (
     Executors,
@@ -19,8 +23,6 @@ from emr_pipelines.targets.sizing import (
     container_warnings,
     executor_warnings,
     executors_for,
-    explained,
-    main,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -182,6 +184,14 @@ def test_what_the_command_prints_is_what_the_page_shows():
 def test_the_command_prints_it(capsys):
     assert main(["m5.xlarge", "2"]) == 0
     assert capsys.readouterr().out.endswith("  executor: {cores: 3, memory: 10, overhead: 2, count: 1}\n")
+
+
+def test_the_command_prints_nothing_else():
+    command = (sys.executable, "-m", "emr_pipelines.size_executors", "m5.xlarge", "2")
+    ran = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT / "plugins")}, capture_output=True, text=True, check=True
+    )
+    assert (ran.stdout, ran.stderr) == (explained(Nodes("m5.xlarge", 2)), "")
 
 
 @pytest.mark.parametrize(
