@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from emr_pipelines.errors import ConfigurationError, suggestion
+from emr_pipelines.targets.aws_names import SETTINGS, plain
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -23,6 +24,9 @@ Where = tuple[str | int, ...]
 
 _SCALARS = yaml.SafeLoader("")
 _SECRET = re.compile(r"password|secret|token", re.IGNORECASE)
+_FEW = 3
+"""Places of a name that are told at most."""
+
 _NAME = re.compile(r"[a-z_]+(?:\.[a-z_]+)*")
 _QUOTED = re.compile(r"'([^']*)'")
 _SENTENCES = {
@@ -208,20 +212,48 @@ def _said(finding: Mapping[str, Any], model: type[BaseModel]) -> str:
     """Put a finding of pydantic into a sentence. A secret is not repeated."""
     loc, limits, kind = finding["loc"], finding.get("ctx", {}), finding["type"]
     if kind == "extra_forbidden":
-        return f"there is no such setting{suggestion(str(loc[-1]), _names_beside(loc, model)) or ': leave it out'}"
+        return f"there is no such setting{_instead(str(loc[-1]), _models_beside(loc, model))}"
     given = "what stands there" if _SECRET.search(".".join(map(str, loc))) else repr(finding["input"])
     guess = suggestion(str(finding["input"]), _QUOTED.findall(limits.get("expected", "")))
     sentence = _SENTENCES.get(kind, "{given} is not possible: {msg}")
     return sentence.format(given=given, guess=guess, msg=finding["msg"], **limits)
 
 
-def _names_beside(loc: tuple[str | int, ...], model: type[BaseModel]) -> set[str]:
-    """Return the names of the settings that could stand at the end of a path."""
+def _instead(word: str, models: list[type[BaseModel]]) -> str:
+    """Say what to write for a name that is no setting of these models: AWS's name for one, one of a section, or one like it."""
+    names = list(dict.fromkeys(name for model in models for name in model.model_fields))
+    if alike := [name for name in names if plain(name) == plain(word)]:
+        return _meant(alike)
+    if (settings := SETTINGS.get(plain(word))) is not None:
+        return _meant([name for name in settings if _is_reached(models, name)])
+    sections = [f"{name}.{word}" for name in names if _is_reached(models, f"{name}.{word}")]
+    return _meant(sections[:_FEW]) if sections else suggestion(word, names) or _meant([])
+
+
+def _meant(names: list[str]) -> str:
+    if not names:
+        return ": leave it out"
+    *others, last = map(repr, names)
+    return f" (did you mean {' or '.join([', '.join(others), last] if others else [last])}?)"
+
+
+def _is_reached(models: list[type[BaseModel]], path: str) -> bool:
+    """Whether a path leads from one of these models through sections to a setting."""
+    name, _, rest = path.partition(".")
+    return any(name in model.model_fields for model in models) and (not rest or _is_reached(_below(models, name), rest))
+
+
+def _below(models: list[type[BaseModel]], name: str) -> list[type[BaseModel]]:
+    fields = [model.model_fields[name] for model in models if name in model.model_fields]
+    return [inner for field in fields for inner in _models_in(field.annotation)]
+
+
+def _models_beside(loc: tuple[str | int, ...], model: type[BaseModel]) -> list[type[BaseModel]]:
+    """Return the models of which a setting at the end of a path could be."""
     models = [model]
     for step in loc[:-1]:
-        below = [one.model_fields[step].annotation for one in models if step in one.model_fields]
-        models = [inner for annotation in below for inner in _models_in(annotation)] or models
-    return {name for one in models for name in one.model_fields}
+        models = _below(models, str(step)) or models
+    return models
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
