@@ -46,7 +46,14 @@ _APPLICATION_OF_ENGINE: dict[Engine, str] = {
 _PRESTO = frozenset({"Presto", "PrestoSQL"})
 """Applications that run what is written for Trino; EMR installs only one of the three on a cluster."""
 
-_WITH_METASTORE = ("Hive", "Hue", "Oozie")
+_WITH_DATABASE = ("Hue", "Oozie")
+"""Applications that keep a database on the primary node, besides Hive, which may have a metastore elsewhere."""
+
+_METASTORES = frozenset(
+    {"hive.metastore.client.factory.class", "hive.metastore.uris", "javax.jdo.option.ConnectionURL"}
+)
+"""Properties of ``hive-site`` that name a metastore outside of the cluster."""
+
 _ROOT_VOLUME = 15
 """GiB of a root volume whose size is not said (EMR Management Guide, "Customizing the Amazon EBS root device volume")."""
 
@@ -94,6 +101,7 @@ class Ec2Profile(ClusterSections):
     primary_security_group: SecurityGroup | None = None
     core_security_group: SecurityGroup | None = None
     service_access_security_group: SecurityGroup | None = None
+    """By which EMR reaches the cluster in a private subnet; needed there beside security groups of one's own."""
     additional_primary_security_groups: tuple[SecurityGroup, ...] = ()
     additional_core_security_groups: tuple[SecurityGroup, ...] = ()
     """Of core and task nodes."""
@@ -237,8 +245,18 @@ class Ec2Profile(ClusterSections):
         if nodes is None:
             return super().warnings
         said = [*super().warnings, *nodes.warnings]
-        if nodes.primaries > 1 and (local := [name for name in _WITH_METASTORE if name in self.applications]):
+        if nodes.primaries > 1 and (local := [name for name in self._with_metastore if name in self.applications]):
             said.append(f"{local[0]} with three primary nodes needs a metastore outside the cluster: configure one")
+        if (
+            self.primary_security_group
+            and not self.service_access_security_group
+            and not self.public_subnet
+            and (self.subnet or self.subnets)
+        ):
+            said.append(
+                "EMR refuses security groups of one's own in a private subnet without service_access_security_group: name it, "
+                "or say public_subnet: true"
+            )
         if self.termination_protection and nodes.primaries == 1:
             said.append("EMR may not end a protected cluster when idle: only release and the reaper surely end it")
         if self.setup_steps and self.concurrent_steps > 1:
@@ -246,6 +264,12 @@ class Ec2Profile(ClusterSections):
                 f"concurrent_steps is {self.concurrent_steps}: jobs do not wait for set-up steps; with 1 they do"
             )
         return tuple(said)
+
+    @property
+    def _with_metastore(self) -> tuple[str, ...]:
+        """Applications that need a database outside of a cluster whose primary nodes may be replaced."""
+        site = [name for one in self.all_configurations if one.classification == "hive-site" for name in one.properties]
+        return _WITH_DATABASE if _METASTORES.intersection(site) else ("Hive", *_WITH_DATABASE)
 
     @property
     def worker_nodes(self) -> tuple[NodesOfType, ...]:

@@ -60,6 +60,7 @@ def test_the_cluster_of_the_financial_markets():
         subnet="subnet-0123456789abcdef0",
         primary_security_group="sg-1",
         core_security_group="sg-2",
+        service_access_security_group="sg-6",
         additional_primary_security_groups=["sg-3"],
         additional_core_security_groups=["sg-4", "sg-5"],
         scaling_role="EMR_AutoScaling_DefaultRole",
@@ -119,6 +120,7 @@ def test_the_cluster_of_the_financial_markets():
         "Ec2KeyName": "markets",
         "EmrManagedMasterSecurityGroup": "sg-1",
         "EmrManagedSlaveSecurityGroup": "sg-2",
+        "ServiceAccessSecurityGroup": "sg-6",
         "AdditionalMasterSecurityGroups": ["sg-3"],
         "AdditionalSlaveSecurityGroups": ["sg-4", "sg-5"],
     }
@@ -363,6 +365,39 @@ def test_three_primary_nodes_are_spread_and_told_to_be_ended_by_nobody_but_us():
     never, metastore = made.warnings
     assert never.startswith("EMR protects a cluster with three primary nodes and never ends it when idle")
     assert metastore == "Hue with three primary nodes needs a metastore outside the cluster: configure one"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hive": {"metastore": "glue"}},
+        {"hive": {"metastore": "thrift://metastore.example.internal:9083"}},
+        {
+            "configurations": [
+                {
+                    "classification": "hive-site",
+                    "properties": {"javax.jdo.option.ConnectionURL": "jdbc:mysql://host:3306/hive"},
+                }
+            ]
+        },
+    ],
+)
+def test_hive_on_three_primary_nodes_with_a_metastore_elsewhere_is_no_matter(settings):
+    three = {"primary": {"type": "m5.xlarge", "count": 3}}
+    assert any("Hive with three primary nodes" in said for said in profile(**three).warnings)
+    assert not any("metastore" in said for said in profile(**three, **settings).warnings)
+
+
+def test_security_groups_of_ones_own_in_a_private_subnet_need_that_of_service_access():
+    groups = {"primary_security_group": "sg-0123456789abcdef0", "core_security_group": "sg-0123456789abcdef1"}
+    private = {**groups, "subnet": "subnet-0123456789abcdef0"}
+    (told,) = profile(**private).warnings
+    assert told == (
+        "EMR refuses security groups of one's own in a private subnet without service_access_security_group: name it, or say "
+        "public_subnet: true"
+    )
+    assert profile(**private, public_subnet=True).warnings == ()
+    assert profile(**private, service_access_security_group="sg-0123456789abcdef2").warnings == ()
 
 
 def test_the_settings_of_the_cluster_become_members_of_its_request():
