@@ -15,7 +15,7 @@ from emr_pipelines.targets.profile import Classification, Like, Settings, given
 
 InstanceType = Annotated[str, Like(r"[a-z0-9-]+\.[a-z0-9-]+", "m5.xlarge")]
 Ami = Annotated[str, Like(r"ami-[0-9a-f]+", "ami-0123456789abcdef0")]
-Price = Annotated[str, Field(coerce_numbers_to_str=True, pattern=r"^\d+(\.\d+)?$")]
+Price = Annotated[str, Field(coerce_numbers_to_str=True), Like(r"\d+(\.\d+)?", "0.40")]
 """US dollars an hour."""
 
 _GP3_IOPS = 3000

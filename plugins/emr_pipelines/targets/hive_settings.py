@@ -46,6 +46,12 @@ class MetastoreDatabase(Settings):
     """The secret with the password, by its ARN; on EMR Serverless its name does, too."""
 
     @model_validator(mode="after")
+    def _driver_speaks_it(self) -> Self:
+        if self.url.startswith("jdbc:postgresql:") and "driver" not in self.model_fields_set:
+            raise ValueError(f"driver {self.driver} does not speak to PostgreSQL: write driver: org.postgresql.Driver")
+        return self
+
+    @model_validator(mode="after")
     def _address_has_no_password(self) -> Self:
         if re.search(r"[?&;](password|pwd)=", self.url, re.IGNORECASE):
             raise ValueError(
