@@ -61,7 +61,7 @@ def _check(environment: str, path: Path) -> Iterator[Line]:
 
 def described(profile: Profile) -> str:
     """Say in a line what a profile is, what it is relaxed about, and what cannot work well."""
-    size = f", at most {profile.most_nodes} nodes" if profile.most_nodes else ""
+    size = f", at most {profile.most_nodes} node{'s' * (profile.most_nodes > 1)}" if profile.most_nodes else ""
     relaxed = ", ".join(relaxation.kind for relaxation in profile.relaxations)
     parts = [f"{capabilities_of(profile.target).title} in {profile.region}{size}"]
     parts += [f"relaxed: {relaxed}"] if relaxed else []

@@ -48,12 +48,15 @@ _SENTENCES = {
     "bool_type": "{given} is neither true nor false: write one of them",
     "bool_parsing": "{given} is neither true nor false: write one of them",
     "string_type": "{given} is no text: put it in quotes",
+    "text_of_several": "{given} stands where one text is needed: write it without brackets",
+    "list_of_one": "{given} is no list: put it in brackets, as [one, another]",
+    "nothing": "nothing stands there: write a value, or take the line out",
     "tuple_type": "{given} is no list: write it as [one, another]",
     "list_type": "{given} is no list: write it as [one, another]",
     "model_type": "{given} stands where settings are needed: write them as {{name: value}}",
     "dict_type": "{given} stands where settings are needed: write them as {{name: value}}",
 }
-"""What is there, and what to write instead, by pydantic's type of the finding."""
+"""What is there, and what to write instead, by pydantic's type of the finding, or by what ``_kind`` makes of it."""
 
 
 @dataclass(frozen=True)
@@ -215,8 +218,18 @@ def _said(finding: Mapping[str, Any], model: type[BaseModel]) -> str:
         return f"there is no such setting{_instead(str(loc[-1]), _models_beside(loc, model))}"
     given = "what stands there" if _SECRET.search(".".join(map(str, loc))) else repr(finding["input"])
     guess = suggestion(str(finding["input"]), _QUOTED.findall(limits.get("expected", "")))
-    sentence = _SENTENCES.get(kind, "{given} is not possible: {msg}")
+    sentence = _SENTENCES.get(_kind(finding), "{given} is not possible: {msg}")
     return sentence.format(given=given, guess=guess, msg=finding["msg"], **limits)
+
+
+def _kind(finding: Mapping[str, Any]) -> str:
+    """Return pydantic's type of a finding, or a closer one where what is there tells what was meant."""
+    kind, value = str(finding["type"]), finding["input"]
+    if value is None and kind.endswith("_type"):
+        return "nothing"
+    if kind == "string_type" and isinstance(value, list | dict):
+        return "text_of_several"
+    return "list_of_one" if kind in ("tuple_type", "list_type") and isinstance(value, str) else kind
 
 
 def _instead(word: str, models: list[type[BaseModel]]) -> str:

@@ -56,7 +56,7 @@ class ManagedScaling(Settings):
         for name in ("maximum_on_demand", "maximum_core"):
             if (getattr(self, name) or 0) > self.maximum:
                 raise ValueError(
-                    f"{name} {getattr(self, name)} is above maximum {self.maximum}: write the smaller one as minimum"
+                    f"{name} {getattr(self, name)} is above maximum {self.maximum}: write at most {self.maximum}, or a larger maximum"
                 )
         return self
 

@@ -5,12 +5,12 @@ Sources: BootstrapActionConfig and StepConfig in the EMR API reference; "Enable 
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from emr_pipelines.keys import lease_in
-from emr_pipelines.targets.profile import Address, Settings, given
+from emr_pipelines.targets.profile import Like, Settings, given
 
 _RUNNER = "command-runner.jar"
 
@@ -26,7 +26,7 @@ class BootstrapAction(Settings):
     """A script that runs on every instance before the applications start."""
 
     name: str
-    script: Address
+    script: Annotated[str, Like(r"s3://[^/\s]+/\S+", "s3://example-bucket/script.sh")]
     args: tuple[str, ...] = ()
 
     def request(self) -> dict[str, Any]:

@@ -46,3 +46,10 @@ def test_what_ships_is_right(capsys):
 def test_a_folder_without_environments_is_said(tmp_path, capsys):
     assert main(tmp_path) == 1
     assert "there is no environment: write one" in capsys.readouterr().out
+
+
+def test_one_node_is_counted_as_one(tmp_path, capsys):
+    ec2 = "  ec2: {target: ec2, region: us-east-1, primary: {type: m5.xlarge}}\n"
+    (tmp_path / "dev.yaml").write_text(GOOD + ec2)
+    assert main(tmp_path) == 0
+    assert "in us-east-1, at most 1 node;" in capsys.readouterr().out
