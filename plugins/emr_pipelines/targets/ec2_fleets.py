@@ -172,12 +172,15 @@ class InstanceFleet(Instances):
     @model_validator(mode="before")
     @classmethod
     def _is_no_group(cls, settings: Any) -> Any:
-        if isinstance(settings, dict) and (mixed := {"type", "count", "spot"} & settings.keys()):
+        if not isinstance(settings, dict):
+            return settings
+        group = {name for name in ("type", "count", "spot") if name in settings}
+        if mixed := {name for name in group if settings[name] is not None}:
             raise ValueError(
                 f"{min(mixed)} is of an instance group and types of a fleet: write type, count and spot, "
-                "or types, capacity and spot_percent (what extends another profile keeps its settings)"
+                "or types, capacity and spot_percent (what extends another profile keeps its settings: take them out by null)"
             )
-        return settings
+        return {name: value for name, value in settings.items() if name not in group}
 
     @model_validator(mode="after")
     def _types_fit(self) -> Self:

@@ -367,6 +367,12 @@ def test_three_primary_nodes_are_spread_and_told_to_be_ended_by_nobody_but_us():
     assert metastore == "Hue with three primary nodes needs a metastore outside the cluster: configure one"
 
 
+def test_groups_that_are_taken_out_by_null_become_fleets():
+    out = {"type": None, "count": None, "spot": None}
+    made = profile(primary={**out, "types": ["m5.xlarge"]}, core={**out, "types": ["r5.xlarge"], "capacity": 2})
+    assert request_of(made) == request_of(profile(**FLEETS))
+
+
 @pytest.mark.parametrize(
     "settings",
     [
