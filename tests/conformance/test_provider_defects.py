@@ -92,7 +92,7 @@ class TestEc2(Defects):
     def test_a_throttled_look_leaves_a_starting_cluster_alone_and_a_retry_adopts_it(self, begin, service):
         play = begin()
         service.arm(fault="throttle", operation="DescribeCluster")
-        with pytest.raises(ComputeUnavailableError, match="ThrottlingException.*a retry adopts it"):
+        with pytest.raises(ComputeUnavailableError, match=r"ThrottlingException.*a retry adopts it"):
             play.acquire()
         (cluster,) = play.target.lookup(play.lease)
         assert play.acquire()["compute"]["id"] == cluster.id
