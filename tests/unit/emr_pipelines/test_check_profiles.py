@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import runpy
+
+import pytest
+
 from emr_pipelines.check_profiles import main
+from emr_pipelines.environments import environment_files, include_folder
 
 GOOD = """\
 deployment: team-a
@@ -37,8 +42,6 @@ def test_every_profile_of_every_environment_gets_a_line(tmp_path, capsys):
 
 
 def test_what_ships_is_right(capsys):
-    from emr_pipelines.environments import include_folder
-
     assert main(include_folder() / "compute") == 0
     assert "WRONG" not in capsys.readouterr().out
 
@@ -46,3 +49,10 @@ def test_what_ships_is_right(capsys):
 def test_a_folder_without_environments_is_said(tmp_path, capsys):
     assert main(tmp_path) == 1
     assert "there is no environment: write one" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("environment", environment_files(include_folder() / "compute"))
+@pytest.mark.parametrize("dag", sorted((include_folder().parent / "dags").glob("*.py")), ids=lambda path: path.stem)
+def test_a_dag_that_ships_can_be_parsed_in_every_environment_that_ships(dag, environment, monkeypatch):
+    monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", environment)
+    assert runpy.run_path(str(dag))["__doc__"]
