@@ -197,6 +197,7 @@ class TestEc2(Commands, RunOwnedCases):
             "primary": {"types": ["m5.xlarge"]},
             "core": {"types": ["r5.xlarge"], "capacity": 2},
             "task": task,
+            "subnet": None,
             "subnets": ["subnet-1", "subnet-2"],
             "managed_scaling": {"minimum": 2, "maximum": 100},
         }

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 from airflow.providers import amazon
-from botocore.exceptions import ClientError
 
 from emr_pipelines.acquiring import Progress
 from emr_pipelines.environments import current_environment
-from emr_pipelines.errors import ComputeError, JobDeadlineError, JobError
+from emr_pipelines.errors import ComputeError, ComputeUnavailableError, JobDeadlineError, JobError
 from emr_pipelines.releasing import release_lease
 from emr_pipelines.targets.states import Phase, RunState
 from emr_pipelines.watching import ComputeTrigger
@@ -93,7 +92,7 @@ class TestEc2(Defects):
     def test_a_throttled_look_leaves_a_starting_cluster_alone_and_a_retry_adopts_it(self, begin, service):
         play = begin()
         service.arm(fault="throttle", operation="DescribeCluster")
-        with pytest.raises(ClientError, match="ThrottlingException"):
+        with pytest.raises(ComputeUnavailableError, match=r"ThrottlingException.*a retry adopts it"):
             play.acquire()
         (cluster,) = play.target.lookup(play.lease)
         assert play.acquire()["compute"]["id"] == cluster.id

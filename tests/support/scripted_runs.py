@@ -25,7 +25,7 @@ deployment: test
 buckets: {{data: t-data, logs: t-logs, artifacts: t-artifacts}}
 {catalogue}
 profiles:
-  ec2: {{target: ec2, region: us-east-1, primary: {{type: m5.xlarge}}}}
+  ec2: {{target: ec2, region: us-east-1, subnet: subnet-1, primary: {{type: m5.xlarge}}}}
 """
 
 

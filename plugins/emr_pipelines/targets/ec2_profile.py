@@ -90,7 +90,7 @@ class Ec2Profile(ClusterSections):
     unhealthy_node_replacement: bool | None = None
     """Whether EMR replaces core nodes that have degraded."""
     subnet: Subnet | None = None
-    """Without it EMR takes one of the region's default VPC."""
+    """A private one, unless ``public_subnet`` says otherwise; with that and without this, EMR takes one of the default VPC."""
     subnets: tuple[Subnet, ...] = ()
     """Of several zones: EMR takes the one where it gets the instance fleets best."""
     availability_zones: tuple[AvailabilityZone, ...] = ()
@@ -192,6 +192,10 @@ class Ec2Profile(ClusterSections):
             raise ValueError(f"availability zone {foreign[0]} is not in region {self.region}: change one of them")
         if (self.primary_security_group is None) != (self.core_security_group is None):
             raise ValueError("primary_security_group and core_security_group go together: give both, or none")
+        if not (self.cluster or self.subnet or self.subnets or self.public_subnet):
+            raise ValueError(
+                "subnet is missing: name a private one, or write public_subnet: true for the default VPC, whose subnets are public"
+            )
         return self
 
     @model_validator(mode="after")
@@ -247,12 +251,7 @@ class Ec2Profile(ClusterSections):
         said = [*super().warnings, *nodes.warnings]
         if nodes.primaries > 1 and (local := [name for name in self._with_metastore if name in self.applications]):
             said.append(f"{local[0]} with three primary nodes needs a metastore outside the cluster: configure one")
-        if (
-            self.primary_security_group
-            and not self.service_access_security_group
-            and not self.public_subnet
-            and (self.subnet or self.subnets)
-        ):
+        if self.primary_security_group and not (self.service_access_security_group or self.public_subnet):
             said.append(
                 "EMR refuses security groups of one's own in a private subnet without service_access_security_group: name it, "
                 "or say public_subnet: true"
@@ -313,12 +312,8 @@ class Ec2Profile(ClusterSections):
         """What its clusters leave open; of a cluster, or a security configuration, that is only named, nothing is known here."""
         if self.cluster:
             return ()
-        subnets = []
-        if self.public_subnet:
-            subnets = [Relaxation("public_subnet", "its nodes may be put into a public subnet: public_subnet is true")]
-        elif self.subnet is None and not self.subnets:
-            words = "its nodes are put into the default VPC, whose subnets are public: subnet is not given"
-            subnets = [Relaxation("public_subnet", words)]
+        words = "its nodes may be put into a public subnet: public_subnet is true"
+        subnets = [Relaxation("public_subnet", words)] if self.public_subnet else []
         return (*subnets, *(() if self.security_configuration else self.security.relaxations))
 
     @property

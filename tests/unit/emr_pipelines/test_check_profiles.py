@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import runpy
+
+import pytest
+
 from emr_pipelines.check_profiles import main
+from emr_pipelines.environments import environment_files, include_folder
 
 GOOD = """\
 deployment: team-a
@@ -37,8 +42,6 @@ def test_every_profile_of_every_environment_gets_a_line(tmp_path, capsys):
 
 
 def test_what_ships_is_right(capsys):
-    from emr_pipelines.environments import include_folder
-
     assert main(include_folder() / "compute") == 0
     assert "WRONG" not in capsys.readouterr().out
 
@@ -49,7 +52,14 @@ def test_a_folder_without_environments_is_said(tmp_path, capsys):
 
 
 def test_one_node_is_counted_as_one(tmp_path, capsys):
-    ec2 = "  ec2: {target: ec2, region: us-east-1, primary: {type: m5.xlarge}}\n"
+    ec2 = "  ec2: {target: ec2, region: us-east-1, subnet: subnet-0123456789abcdef0, primary: {type: m5.xlarge}}\n"
     (tmp_path / "dev.yaml").write_text(GOOD + ec2)
     assert main(tmp_path) == 0
     assert "in us-east-1, at most 1 node;" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("environment", environment_files(include_folder() / "compute"))
+@pytest.mark.parametrize("dag", sorted((include_folder().parent / "dags").glob("*.py")), ids=lambda path: path.stem)
+def test_a_dag_that_ships_can_be_parsed_in_every_environment_that_ships(dag, environment, monkeypatch):
+    monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", environment)
+    assert runpy.run_path(str(dag))["__doc__"]

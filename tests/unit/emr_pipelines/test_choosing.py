@@ -17,6 +17,7 @@ profiles:
     target: ec2
     region: us-east-1
     description: for one day
+    subnet: subnet-1
     primary: {type: m5.xlarge}
     core: {type: m5.xlarge, count: 2}
   scaled:

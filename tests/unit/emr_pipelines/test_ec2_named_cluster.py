@@ -52,12 +52,12 @@ def test_what_has_the_form_of_an_id_is_one_and_anything_else_is_a_name(cluster, 
 
 
 def test_without_a_cluster_it_makes_one_for_each_run():
-    made = Ec2Profile.model_validate({**PLAIN, "cluster": None, "primary": {"type": "m5.xlarge"}})
+    made = Ec2Profile.model_validate({**PLAIN, "cluster": None, "subnet": "subnet-1", "primary": {"type": "m5.xlarge"}})
     assert (made.owner, made.cluster_id) == ("run", None)
 
 
 def test_clusters_of_runs_and_each_named_one_are_places_of_their_own():
-    made = Ec2Profile.model_validate({**PLAIN, "cluster": None, "primary": {"type": "m5.xlarge"}})
+    made = Ec2Profile.model_validate({**PLAIN, "cluster": None, "subnet": "subnet-1", "primary": {"type": "m5.xlarge"}})
     assert len({made.place, profile().place, profile(cluster="another").place, profile(name="same").place}) == 3
 
 

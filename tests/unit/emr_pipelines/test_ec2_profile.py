@@ -24,6 +24,8 @@ FLEETS = {"primary": {"types": ["m5.xlarge"]}, "core": {"types": ["r5.xlarge"], 
 
 def profile(**settings) -> Ec2Profile:
     given = {"name": "ec2", "target": "ec2", "region": "us-east-1", "log_uri": "s3://logs/emr/"}
+    if not settings.keys() & {"subnets", "availability_zones"}:
+        given["subnet"] = "subnet-1"
     return Ec2Profile.model_validate({**given, **GROUPS, **settings})
 
 
@@ -422,6 +424,7 @@ def test_the_settings_of_the_cluster_become_members_of_its_request():
             unhealthy_node_replacement=True,
             termination_protection=True,
             availability_zones=["us-east-1a", "us-east-1b"],
+            public_subnet=True,
             managed_scaling={"minimum": 2, "maximum": 10, "performance_index": 75},
         )
     )
@@ -453,7 +456,7 @@ def test_the_settings_of_the_cluster_become_members_of_its_request():
 
 
 def test_a_group_lies_in_one_zone():
-    instances = request_of(profile(availability_zones=["us-east-1a"]))["Instances"]
+    instances = request_of(profile(availability_zones=["us-east-1a"], public_subnet=True))["Instances"]
     assert instances["Placement"] == {"AvailabilityZone": "us-east-1a"}
     assert request_of(profile(subnets=["subnet-1"]))["Instances"]["Ec2SubnetId"] == "subnet-1"
 
@@ -728,6 +731,7 @@ profiles:
     region: us-east-1
     primary: {primary}
     core: {core}
+    subnet: subnet-1
 """
 
 

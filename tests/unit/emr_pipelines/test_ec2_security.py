@@ -43,6 +43,8 @@ RANGER = {
 
 def profile(**settings) -> Ec2Profile:
     given = {"name": "ec2", "region": "us-east-1", "log_uri": "s3://logs/emr/", "primary": {"type": "m5.xlarge"}}
+    if "public_subnet" not in settings:
+        given["subnet"] = "subnet-0123456789abcdef0"
     return Ec2Profile(target="ec2", **given | settings)
 
 
@@ -290,8 +292,8 @@ def test_no_password_is_in_what_a_profile_asks_for():
 PRIVATE = {"subnet": "subnet-1"}
 
 
-def test_a_profile_that_says_nothing_is_told_what_needs_a_subnet_keys_certificates_and_a_realm():
-    assert kinds() == ["public_subnet", "unencrypted_disks", "unencrypted_traffic", "no_authentication_between_nodes"]
+def test_a_profile_that_says_nothing_is_told_what_needs_keys_certificates_and_a_realm():
+    assert kinds() == ["unencrypted_disks", "unencrypted_traffic", "no_authentication_between_nodes"]
 
 
 def test_nothing_is_relaxed_where_everything_is_named():
@@ -302,7 +304,6 @@ def test_nothing_is_relaxed_where_everything_is_named():
 @pytest.mark.parametrize(
     ("settings", "kind", "words"),
     [
-        ({}, "public_subnet", "the default VPC, whose subnets are public: subnet is not given"),
         ({**PRIVATE, "public_subnet": True}, "public_subnet", "public_subnet is true"),
         ({"security": {"s3": "none"}}, "unencrypted_s3", "security.s3 is none"),
         ({}, "unencrypted_disks", "local disks of its nodes are not encrypted: security.disks has no KMS key"),
@@ -318,8 +319,13 @@ def test_each_relaxation_says_what_is_open_and_what_opens_it(settings, kind, wor
 
 
 def test_of_a_configuration_that_is_only_named_nothing_is_known_but_the_subnet():
-    assert kinds(security_configuration="ours") == ["public_subnet"]
+    assert kinds(security_configuration="ours", public_subnet=True) == ["public_subnet"]
     assert kinds(**PRIVATE, security_configuration="ours") == []
+
+
+def test_without_a_subnet_a_profile_must_say_that_it_may_be_public():
+    with pytest.raises(ValidationError, match=r"subnet is missing: name a private one, or write public_subnet: true"):
+        profile(subnet=None)
 
 
 # What is refused

@@ -29,6 +29,7 @@ profiles:
     target: ec2
     region: us-east-1
     primary: {type: m5.xlarge}
+    subnet: subnet-1
 """
 
 
@@ -133,6 +134,7 @@ profiles:
     primary: {type: m5.xlarge}
     core: {type: m5.xlarge, count: 2}
     tags: {layer: shared}
+    subnet: subnet-1
   large:
     extends: ec2
     presets: [adaptive, tagged]
@@ -177,11 +179,11 @@ SHARED_WRONG = [
     # in the heir and beneath it: what is changed, the file and line that the message names, what it says
     ("extends: defaults", "extends: default", "dev.yaml:1", "there is no file", "there are: defaults"),
     ("deployment: team-a", "preset: {}", "dev.yaml:2", "there is no such setting: 'preset' (did you mean 'presets'?)"),
-    ("count: 9", "count: nine", "defaults.yaml:16", "profiles.large.core.count: 'nine' is no whole number: write one"),
+    ("count: 9", "count: nine", "defaults.yaml:17", "profiles.large.core.count: 'nine' is no whole number: write one"),
     ("idle_minutes: 7", "idle_minute: 7", "defaults.yaml:4", "profiles.large.idle_minute: there is no such setting"),
     ("idle_minutes: 8", "idle_minutes: 0", "defaults.yaml:5", "profiles.large.idle_minutes: 0 is too little"),
-    ("[adaptive, tagged]", "[adaptve]", "defaults.yaml:15", "there is no preset 'adaptve' (did you mean 'adaptive'?)"),
-    ("[adaptive, tagged]", "adaptive", "defaults.yaml:15", "presets: write a list, such as [adaptive, kryo]"),
+    ("[adaptive, tagged]", "[adaptve]", "defaults.yaml:16", "there is no preset 'adaptve' (did you mean 'adaptive'?)"),
+    ("[adaptive, tagged]", "adaptive", "defaults.yaml:16", "presets: write a list, such as [adaptive, kryo]"),
     ("idle_minutes: 7", "target: ec2", "defaults.yaml:4", "presets.adaptive: a preset has no target: leave it out"),
     ("presets:\n", "extends: dev\npresets:\n", "dev.yaml:1", "extends: dev.yaml extends itself"),
     (

@@ -36,6 +36,7 @@ profiles:
       kerberos:
         realm: EC2.INTERNAL
         admin_password: {password}
+    subnet: subnet-1
 """
 
 

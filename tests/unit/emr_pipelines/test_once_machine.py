@@ -32,7 +32,7 @@ buckets: {{data: a-data, logs: a-logs, artifacts: a-artifacts}}
 profiles:
   ec2: {{target: ec2, region: us-east-1, {cluster}}}
 """
-MADE, SHARED = "primary: {type: m5.xlarge}", "cluster: analytics"
+MADE, SHARED = "subnet: subnet-1, primary: {type: m5.xlarge}", "cluster: analytics"
 """A cluster for each run, and one that all runs of both deployments share."""
 
 POINTS = [

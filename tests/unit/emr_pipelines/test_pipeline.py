@@ -27,7 +27,7 @@ ENVIRONMENT = """\
 deployment: test
 buckets: {data: t-data, logs: t-logs, artifacts: t-artifacts}
 profiles:
-  ec2: {target: ec2, region: us-east-1, primary: {type: m5.xlarge}}
+  ec2: {target: ec2, region: us-east-1, subnet: subnet-1, primary: {type: m5.xlarge}}
   large: {extends: ec2, core: {type: m5.xlarge, count: 9}}
   eks:
     {target: eks, region: us-east-1, eks_cluster: c, namespace: n, execution_role: &role "arn:aws:iam::123456789012:role/jobs"}

@@ -13,7 +13,7 @@ buckets: {data: a-data, logs: a-logs, artifacts: a-artifacts}
 regions:
   us-west-2: {buckets: {artifacts: west-artifacts}}
 profiles:
-  east: {target: ec2, region: us-east-1, primary: {type: m5.xlarge}, core: {type: m5.xlarge, count: 2}}
+  east: {target: ec2, region: us-east-1, subnet: subnet-1, primary: {type: m5.xlarge}, core: {type: m5.xlarge, count: 2}}
   east-too: {extends: east}
   west: {extends: east, region: us-west-2}
   europe: {extends: east, region: eu-west-1}

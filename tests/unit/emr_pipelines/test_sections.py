@@ -34,7 +34,12 @@ COMMON = {"region": "us-east-1", "log_uri": "s3://logs/emr/"}
 
 
 def cluster(**settings) -> Ec2Profile:
-    plain = {"name": "ec2", "primary": {"type": "m5.xlarge"}, "core": {"type": "r5.4xlarge", "count": 10}}
+    plain = {
+        "name": "ec2",
+        "subnet": "subnet-1",
+        "primary": {"type": "m5.xlarge"},
+        "core": {"type": "r5.4xlarge", "count": 10},
+    }
     return Ec2Profile(target="ec2", **COMMON | plain | settings)
 
 
