@@ -265,6 +265,7 @@ SAMPLES: Mapping[str, Sample] = {
             "executor": {"cpu": 2, "memory": 8, "initial": 1},
             "hive_driver": {"cpu": 2, "memory": 8, "initial": 1},
             "tez_task": {"cpu": 2, "memory": 8, "initial": 1},
+            "image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/jobs:1.0",
             "maximum_capacity": {"cpu": 400, "memory": 3000},
             "maximum_workers": 5,
             "auto_start": False,

@@ -138,8 +138,7 @@ AWS_NAMES: Mapping[str, tuple[str, ...]] = {
     "network_configuration": ("network",),
     "subnet_ids": ("subnets",),
     "security_group_ids": ("security_groups",),
-    "image_configuration": (),
-    "image": (),
+    "image_configuration": ("image",),
     "worker_type_specifications": (),
     "runtime_configuration": ("configurations",),
     "monitoring_configuration": ("log_uri", "cloudwatch"),
@@ -161,7 +160,7 @@ AWS_NAMES: Mapping[str, tuple[str, ...]] = {
     "pod_template": ("template",),
     "cpu": ("cores",),
     "cores": ("cpu",),
-    "image_uri": (),
+    "image_uri": ("image",),
 }
 """Settings by AWS's name in YAML's spelling; what stands in a section is named with it."""
 

@@ -256,6 +256,8 @@ class Ec2Profile(ClusterSections):
                 "EMR refuses security groups of one's own in a private subnet without service_access_security_group: name it, "
                 "or say public_subnet: true"
             )
+        if self.hive and self.hive.database and "Hive" not in self.applications:
+            said.append("hive.database is Hive's own, and applications has no Hive: only jobs of Hive bring it along")
         if self.termination_protection and nodes.primaries == 1:
             said.append("EMR may not end a protected cluster when idle: only release and the reaper surely end it")
         if self.setup_steps and self.concurrent_steps > 1:

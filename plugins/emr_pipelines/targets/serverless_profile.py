@@ -50,6 +50,7 @@ _LONGEST_KEPT_NAME = 26
 
 _COMPARED = (
     "architecture",
+    "imageConfiguration",
     "initialCapacity",
     "maximumCapacity",
     "autoStartConfiguration",
@@ -63,6 +64,7 @@ _COMPARED = (
 """What of a kept application may be another than its profile says; where logs go, each job run says again."""
 
 _NEVER_UNASKED = (
+    "imageConfiguration",
     "initialCapacity",
     "networkConfiguration",
     "diskEncryptionConfiguration",
@@ -72,6 +74,15 @@ _NEVER_UNASKED = (
 
 _PER_JOB = frozenset({"maximum_workers", "attempts", "execution_timeout_minutes", "mode"})
 """What of a kept application's profile may be overridden when a run is triggered: it concerns that run's jobs alone."""
+
+
+Image = Annotated[
+    str,
+    Like(
+        r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[\w./-]+(:[\w.-]+|@sha256:[0-9a-f]{64})",
+        "123456789012.dkr.ecr.us-east-1.amazonaws.com/jobs:1.0",
+    ),
+]
 
 
 class Worker(Settings):
@@ -196,6 +207,8 @@ class ServerlessProfile(ContainerSections):
     """The Hive driver."""
     tez_task: Worker = Worker(cpu=2, memory=8)
     """Each Tez task of Hive."""
+    image: Image | None = None
+    """Container image of the workers, in Amazon ECR, built on EMR's; without it EMR's own."""
     maximum_capacity: Capacity | None = None
     """What all workers of an application may have together."""
     maximum_workers: int | None = Field(default=None, ge=1)
@@ -319,6 +332,7 @@ class ServerlessProfile(ContainerSections):
                 "type": engine.upper(),
                 "releaseLabel": self.release,
                 "architecture": self.architecture,
+                "imageConfiguration": {"imageUri": self.image} if self.image else None,
                 "initialCapacity": initial or None,
                 "maximumCapacity": capacity and capacity.request(),
                 "autoStartConfiguration": {"enabled": self.auto_start},

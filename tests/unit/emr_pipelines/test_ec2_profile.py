@@ -481,6 +481,14 @@ def test_a_protected_cluster_is_warned_of():
     assert "only release and the reaper surely end it" in profile(termination_protection=True).warnings[0]
 
 
+def test_a_metastore_of_hive_without_hive_is_warned_of():
+    secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:hive-AbCdEf"
+    hive = {"database": {"url": "jdbc:mysql://db:3306/hive", "user": "hive", "password_secret": secret}}
+    assert profile(hive=hive).warnings == ()
+    (warning,) = profile(hive=hive, applications=["Spark"]).warnings
+    assert "applications has no Hive" in warning
+
+
 @pytest.mark.parametrize("kind", ["group", "fleet"])
 def test_spot_instances_where_their_loss_hurts_are_warned_of(kind):
     spot = {"group": {"type": "m5.xlarge", "spot": True}, "fleet": {"types": ["m5.xlarge"], "spot_percent": 100}}[kind]

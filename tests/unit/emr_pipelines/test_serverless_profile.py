@@ -353,6 +353,15 @@ def test_creating_is_given_up_when_all_that_is_created_has_ended():
     assert create_once({}, lambda _: "always the same", lambda _: True) is None
 
 
+def test_an_image_of_ones_own_is_asked_for_and_missed():
+    image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/jobs:1.0"
+    says = profile(owner="profile", image=image).request(LEASE, "spark")
+    assert says["imageConfiguration"] == {"imageUri": image}
+    has = profile(owner="profile").request(LEASE, "spark")
+    assert differences_of(says, has) == [f"imageConfiguration.imageUri is not set, and the profile says {image}"]
+    assert differences_of(has, says) == [f"imageConfiguration.imageUri is {image}, and the profile says nothing"]
+
+
 def test_what_a_kept_application_has_otherwise_than_its_profile_is_named():
     kept = {"executor": {"cpu": 4, "memory": 16, "initial": 2}, "scheduler": {}, "owner": "profile"}
     kept["network"] = {"subnets": ["subnet-b0", "subnet-a0"]}
