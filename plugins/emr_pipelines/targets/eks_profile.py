@@ -148,6 +148,7 @@ class EksProfile(ContainerSections):
     @model_validator(mode="after")
     def _encryption_fits(self) -> Self:
         self.encryption.require(self.region)
+        self.require_told(self.encryption.spark())
         if self.security_configuration and self.virtual_cluster:
             raise ValueError(
                 "security_configuration is for a virtual cluster that is made: leave it or virtual_cluster out"

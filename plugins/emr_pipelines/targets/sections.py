@@ -6,7 +6,7 @@ over the other settings of the sections. No classification stands twice in a req
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
 from pydantic import model_validator
@@ -200,6 +200,15 @@ class ContainerSections(Sections):
         own = {**spark.sizes(), **spark.allocation()} if spark else {}
         stated = {**(spark.conf if spark else {}), **self._stated("spark-defaults")}
         return settled({**sizes, **own}, stated, self.maximum_workers)
+
+    def require_told(self, encryption: Mapping[str, str]) -> None:
+        """Raise ``ValueError`` where ``conf`` or ``configurations`` say otherwise than ``encryption``: they would win."""
+        stated = {**(self.spark.conf if self.spark else {}), **self._stated("spark-defaults")}
+        for name, value in encryption.items():
+            if stated.get(name, value) != value:
+                raise ValueError(
+                    f"{name} is {stated[name]}, and encryption makes it {value}: leave it out, or relax encryption"
+                )
 
     def most_executors(self, count: int, *, dynamic: bool) -> int | None:
         """Return how many executors a Spark job may have, whichever setting says so; ``None`` when nothing bounds them.

@@ -233,6 +233,7 @@ class ServerlessProfile(ContainerSections):
     @model_validator(mode="after")
     def _encryption_fits(self) -> Self:
         self.encryption.require(self.region, managed_logs=self.managed_logs, cloudwatch=self.cloudwatch is not None)
+        self.require_told(self.encryption.spark())
         return self
 
     @property
