@@ -16,7 +16,7 @@ from emr_pipelines.choosing import Choice, override, said_of, why
 from emr_pipelines.clients import target_of_profile
 from emr_pipelines.endings import is_unwanted
 from emr_pipelines.engines import engines_needed
-from emr_pipelines.errors import ComputeError, ComputeUnavailableError
+from emr_pipelines.errors import ComputeError, ComputeOccupiedError, ComputeUnavailableError
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease
 from emr_pipelines.links import ACQUIRE_LINKS, show_links, xcom_page
@@ -128,6 +128,8 @@ class AcquireOperator(BaseOperator):
         """Release what a run of the same name left, one that was deleted or that a lost database knew: its jobs are not this run's.
 
         The lease is the same, the task state store is new. A retry and a clear find the mark, and what works goes on.
+
+        :raises ComputeOccupiedError: a job run of it is not known to have ended; this run's would start beside it.
         """
         store = run.context["task_state_store"]
         if store.get(_BEGUN):
@@ -135,6 +137,10 @@ class AcquireOperator(BaseOperator):
         try:
             if ended := release_lease(run.environment, run.lease, run.membership.offer.profiles):
                 self.log.warning("An earlier run of the same name had left %s; ended", ", ".join(ended))
+        except ComputeOccupiedError as error:
+            raise ComputeOccupiedError(
+                f"{error} It is of an earlier run of the same name, and this run's jobs would start beside it."
+            ) from error
         except ComputeError as error:
             self.log.warning("Whether an earlier run of the same name left anything could not be settled: %s", error)
         store.set(_BEGUN, True)

@@ -9,10 +9,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.reader import ReaderError
 
 from emr_pipelines.errors import ConfigurationError, suggestion
 from emr_pipelines.targets.aws_names import SETTINGS, plain
@@ -23,12 +24,16 @@ Where = tuple[str | int, ...]
 """Path of a setting, from the part that it is asked of: ``("core", "count")``."""
 
 _SCALARS = yaml.SafeLoader("")
-_SECRET = re.compile(r"password|secret|token", re.IGNORECASE)
 _FEW = 3
 """Places of a name that are told at most."""
 
+_SECRET = re.compile(r"passw|pwd|passphrase|secret|token|credential|api.?key|access.?key", re.IGNORECASE)
 _NAME = re.compile(r"[a-z_]+(?:\.[a-z_]+)*")
 _QUOTED = re.compile(r"'([^']*)'")
+_MERGE = "tag:yaml.org,2002:merge"
+_MOST_PLACES = 100_000
+"""Settings of a file at most: aliases of aliases could make more of a few lines than memory holds."""
+
 _SENTENCES = {
     "missing": "this setting is missing: add it",
     "value_error": "{error}",
@@ -137,24 +142,36 @@ class _Reading:
 
     def value(self, node: yaml.Node, where: Where) -> Any:
         self.places.setdefault(where, self._place(node))
+        if len(self.places) > _MOST_PLACES:
+            self._refuse(node, f"it holds more than {_MOST_PLACES} settings: write fewer aliases")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, where)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*where, index)) for index, item in enumerate(node.value)]
         try:
             return _SCALARS.construct_object(node)
-        except yaml.YAMLError as error:
-            raise ConfigurationError(f"{self._place(node)}: not valid YAML: {error.args[2]}") from None
+        except (yaml.YAMLError, ValueError, KeyError, AttributeError):
+            # PyYAML lets pass what Python says of a day that no month has, or of a number with too many digits.
+            self._refuse(
+                node, "this value has not the form of its type: put it in quotes, and take a tag such as !!int away"
+            )
 
     def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         for name_node, value_node in node.value:
+            if not isinstance(name_node, yaml.ScalarNode):
+                self._refuse(name_node, "a list or a mapping stands where a name is needed: write name: value")
+            if name_node.tag == _MERGE:
+                self._refuse(name_node, "<< is not read: write extends, or a preset, for what profiles share")
             name = str(name_node.value)
             if name in mapping:
                 raise ConfigurationError(f"{self._place(name_node)}: {name!r} stands here a second time: remove one")
             self.places[*where, name] = self._place(name_node)
             mapping[name] = self.value(value_node, (*where, name))
         return mapping
+
+    def _refuse(self, node: yaml.Node, why: str) -> NoReturn:
+        raise ConfigurationError(f"{self._place(node)}: not valid YAML: {why}")
 
     def _place(self, node: yaml.Node) -> str:
         return f"{self.path}:{node.start_mark.line + 1}"
@@ -166,23 +183,40 @@ def read(path: Path) -> Part:
     :raises ConfigurationError: it cannot be read, is not YAML, or is no mapping.
     """
     reading = _Reading(path)
+    text = ""
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
         settings = {} if node is None else reading.value(node, ())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
     except RecursionError:
         raise ConfigurationError(f"{path}: not valid YAML: an anchor holds itself, or values nest too deeply") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or error
+        line, problem = _not_yaml(error, text)
         raise ConfigurationError(
             f"{path}{line}: not valid YAML: {problem}; look for a bracket, quote or blank"
         ) from None
     if not isinstance(settings, dict):
         raise ConfigurationError(f"{path}:1: a mapping is needed, such as profiles: {{...}}, and this is none")
     return Part(settings, {(): f"{path}:1", **reading.places})
+
+
+def _not_yaml(error: yaml.YAMLError | UnicodeDecodeError, text: str) -> tuple[str, str]:
+    """Say at which line a text is no YAML, and why; nothing of a line is repeated that may hold a secret."""
+    if isinstance(error, UnicodeDecodeError):
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return f":{line}", "this is not written in UTF-8"
+    if isinstance(error, ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return f":{line}", f"here is a character that nobody sees, {error.character:#x}"
+    mark, problem = getattr(error, "problem_mark", None), str(getattr(error, "problem", None) or error)
+    if mark is None:
+        return "", problem
+    # What begins with * may be a password that nobody put in quotes.
+    if problem.startswith("found undefined alias") or _SECRET.search("".join(text.splitlines()[mark.line :][:1])):
+        problem = problem.partition("'")[0].rstrip()
+    return f":{mark.line + 1}", problem
 
 
 def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -216,7 +250,7 @@ def _said(finding: Mapping[str, Any], model: type[BaseModel]) -> str:
     loc, limits, kind = finding["loc"], finding.get("ctx", {}), finding["type"]
     if kind == "extra_forbidden":
         return f"there is no such setting{_instead(str(loc[-1]), _models_beside(loc, model))}"
-    given = "what stands there" if _SECRET.search(".".join(map(str, loc))) else repr(finding["input"])
+    given = shown(finding["input"], *loc)
     guess = suggestion(str(finding["input"]), _QUOTED.findall(limits.get("expected", "")))
     sentence = _SENTENCES.get(_kind(finding), "{given} is not possible: {msg}")
     return sentence.format(given=given, guess=guess, msg=finding["msg"], **limits)
@@ -259,6 +293,12 @@ def _is_reached(models: list[type[BaseModel]], path: str) -> bool:
 def _below(models: list[type[BaseModel]], name: str) -> list[type[BaseModel]]:
     fields = [model.model_fields[name] for model in models if name in model.model_fields]
     return [inner for field in fields for inner in _models_in(field.annotation)]
+
+
+def shown(value: Any, *loc: str | int) -> str:
+    """Return a value as a sentence repeats it, unless it, or where it stands, tells of a secret."""
+    told = repr(value)
+    return "what stands there" if _SECRET.search(".".join(map(str, (*loc, told)))) else told
 
 
 def _models_beside(loc: tuple[str | int, ...], model: type[BaseModel]) -> list[type[BaseModel]]:

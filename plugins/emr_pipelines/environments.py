@@ -134,7 +134,12 @@ def include_folder() -> Path:
 
 def environment_files(folder: Path) -> dict[str, Path]:
     """Return the files of a folder that are environments, by name."""
-    return {file.stem: file for file in sorted(folder.glob("*.yaml")) if file.stem not in _NO_ENVIRONMENTS}
+    return {file.stem: file for file in _files(folder) if file.stem not in _NO_ENVIRONMENTS}
+
+
+def _files(folder: Path) -> list[Path]:
+    """List the YAML files of a folder; those that are hidden are locks and copies of editors, and may lead nowhere."""
+    return sorted(file for file in folder.glob("*.yaml") if not file.name.startswith("."))
 
 
 def current_environment() -> Environment:
@@ -151,7 +156,7 @@ def current_environment() -> Environment:
             f"EMR_PIPELINES_ENVIRONMENT is {name!r}, and there is no environment {folder / name}.yaml{suggestion(name, files)}; "
             f"there are: {known}"
         )
-    changed = tuple((file, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.yaml")))
+    changed = tuple((file, file.stat().st_mtime_ns) for file in _files(folder) if file.exists())
     return _read_once(files[name], changed, os.environ.get("EMR_PIPELINES_DEPLOYMENT"))
 
 
@@ -212,14 +217,13 @@ def _extended(path: Path, heirs: tuple[Path, ...]) -> Part:
     parent = document.settings.get("extends")
     if parent is None:
         return document
-    source = path.with_name(f"{parent}.yaml")
-    known = sorted(file.stem for file in path.parent.glob("*.yaml") if file != path and file.stem != _POLICY)
+    known = sorted(file.stem for file in _files(path.parent) if file != path and file.stem != _POLICY)
     document.require(
         isinstance(parent, str) and parent in known,
         ("extends",),
-        f"extends: there is no file {source}{suggestion(str(parent), known)}; there are: {', '.join(known) or 'none'}",
+        f"extends: there is no file {path.parent}/{parent}.yaml{suggestion(str(parent), known)}; there are: {', '.join(known) or 'none'}",
     )
-    return document.over(_extended(source, (*heirs, path)))
+    return document.over(_extended(path.with_name(f"{parent}.yaml"), (*heirs, path)))
 
 
 def _buckets(part: Part) -> Buckets:
@@ -246,7 +250,18 @@ def read_rules(path: Path) -> Rules:
     :raises ConfigurationError: the policy is wrong.
     """
     source = path.with_name(f"{_POLICY}.yaml")
-    return rules_of(read(source), path.stem) if source.is_file() else Rules()
+    # What is there and cannot be read is an error, and no leave to do as one likes.
+    if not os.path.lexists(source):
+        return Rules()
+    document, known = read(source), environment_files(path.parent)
+    rules = rules_of(document, path.stem)
+    for index, name in enumerate(document.settings["environments"]):
+        document.require(
+            name in known,
+            ("environments", index),
+            f"environments: there is no file {path.parent}/{name}.yaml{suggestion(name, known)}: nothing would be held against the policy",
+        )
+    return rules
 
 
 def read_profile(document: Part, name: str, rules: Rules) -> Profile:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from emr_pipelines.documents import Part
+import re
+
+from emr_pipelines.documents import Part, shown
 from emr_pipelines.errors import suggestion
 from emr_pipelines.targets import profile_model, target_names
 from emr_pipelines.targets.profile import Profile
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _NOT_IN_A_PRESET = ("target", "extends", "presets", "name", "overrides")
 
 
@@ -15,11 +18,16 @@ def profile_of(part: Part, name: str, logs: str) -> Profile:
 
     :raises ConfigurationError: its target's model does not take them.
     """
+    part.require(
+        _NAME.fullmatch(name),
+        (),
+        f"{part.name!r}: a profile is named with 1 to 64 letters, digits, dots, hyphens and underscores: give it such a name",
+    )
     target = part.settings.get("target")
     part.require(
         isinstance(target, str) and target in target_names(),
         ("target",),
-        f"{part.name}.target: {target!r} is no target{suggestion(str(target), target_names())}: write one of "
+        f"{part.name}.target: {shown(target)} is no target{suggestion(str(target), target_names())}: write one of "
         f"{', '.join(target_names())}",
     )
     for reserved in ("name", "overrides"):
@@ -47,9 +55,9 @@ def profile_part(document: Part, name: str, heirs: tuple[str, ...] = ()) -> Part
     )
     parent, presets = part.settings.get("extends"), part.settings.get("presets", [])
     part.require(
-        parent is None or parent in profiles,
+        parent is None or (isinstance(parent, str) and parent in profiles),
         ("extends",),
-        f"{part.name}.extends: there is no profile {parent!r}{suggestion(str(parent), profiles)}; there are: {', '.join(profiles)}",
+        f"{part.name}.extends: there is no profile {shown(parent)}{suggestion(str(parent), profiles)}; there are: {', '.join(profiles)}",
     )
     part.require(
         isinstance(presets, list), ("presets",), f"{part.name}.presets: write a list, such as [adaptive, kryo]"

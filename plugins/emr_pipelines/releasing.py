@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 
 from emr_pipelines.clients import target_of_profile
 from emr_pipelines.environments import Environment, current_environment
-from emr_pipelines.errors import ComputeError, JobError
+from emr_pipelines.errors import ComputeError, ComputeOccupiedError, JobError
 from emr_pipelines.keys import Lease
 from emr_pipelines.membership import Membership, Run
 from emr_pipelines.targets.base import Compute, Target
@@ -46,10 +46,12 @@ def release_lease(
 
     :param unused: profiles that the run has not worked in, as far as it knows. Where AWS does not answer for one of these, that is
         only told: a region that is down must not fail the runs that went elsewhere.
-    :raises ComputeError: something could not be ended: it still runs and costs.
+    :raises ComputeOccupiedError: a job run was alive, and may still be.
+    :raises ComputeError: something else could not be ended: it still runs and costs.
     """
     ended: list[str] = []
     troubles: list[str] = []
+    kind = ComputeError
     for profile in profiles:
         found: list[Compute] = []
         try:
@@ -67,8 +69,9 @@ def release_lease(
                 )
             else:
                 troubles.append(f"{error} (profile {profile!r})")
+                kind = ComputeOccupiedError if isinstance(error, ComputeOccupiedError) else kind
     if troubles:
-        raise ComputeError(
+        raise kind(
             f"{'; '.join(troubles)}. Compute of lease {lease.id} may still run and cost until it is idle for its profile's idle_minutes. "
             "A retry releases it again; otherwise end what carries the lease in its name by hand."
         )
@@ -90,11 +93,17 @@ def end(target: Target, lease: Lease, compute: Compute) -> bool:
 
 
 def _end_job_runs(target: Target, lease: Lease, compute: Compute) -> bool:
-    if not target.active(compute, lease):
+    if not (left := target.active(compute, lease)):
         return False
-    target.release(compute)
-    if left := wait_briefly(lambda: target.active(compute, lease), lambda active: not active):
-        raise ComputeError(f"Job run {left[0].id} on {compute.id} was cancelled and is still {left[0].state.state}")
+    try:
+        target.release(compute)
+        left = wait_briefly(lambda: target.active(compute, lease), lambda active: not active)
+    except Exception as error:
+        raise ComputeOccupiedError(f"Job run {left[0].id} on {compute.id} may be alive: {error}") from error
+    if left:
+        raise ComputeOccupiedError(
+            f"Job run {left[0].id} on {compute.id} was cancelled and is still {left[0].state.state}"
+        )
     return True
 
 

@@ -148,6 +148,7 @@ class EksProfile(ContainerSections):
     @model_validator(mode="after")
     def _encryption_fits(self) -> Self:
         self.encryption.require(self.region)
+        self.require_told(self.encryption.spark())
         if self.security_configuration and self.virtual_cluster:
             raise ValueError(
                 "security_configuration is for a virtual cluster that is made: leave it or virtual_cluster out"
@@ -183,11 +184,10 @@ class EksProfile(ContainerSections):
         return self
 
     @property
-    def most_nodes(self) -> int:
+    def most_nodes(self) -> int | None:
         """Pods that a job may have at a time: its driver and executors."""
-        dynamic = self.spark.dynamic_allocation if self.spark else None
-        count = (self.spark.executor.count if self.spark and self.spark.executor else None) or self.executor.count
-        return 1 + (self.maximum_workers or (dynamic.maximum if dynamic else None) or count)
+        executors = self.most_executors(self.executor.count, dynamic=False)
+        return None if executors is None else 1 + executors
 
     @property
     def place(self) -> tuple[str | None, ...]:

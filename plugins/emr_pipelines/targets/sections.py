@@ -6,7 +6,7 @@ over the other settings of the sections. No classification stands twice in a req
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
 from pydantic import model_validator
@@ -18,7 +18,7 @@ from emr_pipelines.targets.instance_sizes import size_of
 from emr_pipelines.targets.profile import Classification, Profile, Settings
 from emr_pipelines.targets.secret_names import ANNOTATION
 from emr_pipelines.targets.sizing import Executors, Nodes, container_warnings, executor_warnings, executors_for
-from emr_pipelines.targets.spark_settings import ClusterSpark, Spark, SparkSettings, settled
+from emr_pipelines.targets.spark_settings import ClusterSpark, Spark, SparkSettings, number_in, settled
 from emr_pipelines.targets.table_formats import TableFormat
 
 _SIZES = frozenset({"cores", "count", "memory"})
@@ -200,6 +200,33 @@ class ContainerSections(Sections):
         own = {**spark.sizes(), **spark.allocation()} if spark else {}
         stated = {**(spark.conf if spark else {}), **self._stated("spark-defaults")}
         return settled({**sizes, **own}, stated, self.maximum_workers)
+
+    def require_told(self, encryption: Mapping[str, str]) -> None:
+        """Raise ``ValueError`` where ``conf`` or ``configurations`` say otherwise than ``encryption``: they would win."""
+        stated = {**(self.spark.conf if self.spark else {}), **self._stated("spark-defaults")}
+        for name, value in encryption.items():
+            if stated.get(name, value) != value:
+                raise ValueError(
+                    f"{name} is {stated[name]}, and encryption makes it {value}: leave it out, or relax encryption"
+                )
+
+    def most_executors(self, count: int, *, dynamic: bool) -> int | None:
+        """Return how many executors a Spark job may have, whichever setting says so; ``None`` when nothing bounds them.
+
+        ``count`` and ``dynamic`` are what holds where no setting says how many, and whether Spark adds some.
+        """
+        if self.maximum_workers:
+            return self.maximum_workers
+        spark = self.spark
+        told = {
+            "spark.dynamicAllocation.enabled": str(dynamic).lower(),
+            "spark.executor.instances": str(count),
+            **({**spark.allocation(), **spark.conf} if spark else {}),
+            **self._stated("spark-defaults"),
+        }
+        if told["spark.dynamicAllocation.enabled"].strip().lower() == "false":
+            return number_in(told["spark.executor.instances"])
+        return number_in(told.get("spark.dynamicAllocation.maxExecutors", ""))
 
     def table_jars(self, prefix: str = "") -> tuple[str, ...]:
         """Return the files of the table formats; ``prefix`` says how the service names files of its image."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from emr_pipelines.errors import ComputeError
+from emr_pipelines.errors import ComputeError, ComputeOccupiedError
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease
 from emr_pipelines.targets.base import Clients
@@ -204,7 +204,7 @@ class Applications:
     def end(self, applications: Iterable[str]) -> None:
         """Cancel what runs, stop, and delete what stops soon; what stops later costs nothing, and ``sweep`` deletes it.
 
-        :raises ComputeError: job runs still work although they were cancelled, so that nothing could be stopped.
+        :raises ComputeOccupiedError: job runs still work although they were cancelled, so that nothing could be stopped.
         """
         ending = [one for one in applications if self._state(one) is not None]
         for application in ending:
@@ -217,7 +217,7 @@ class Applications:
 
     def _stop(self, application: str) -> None:
         if left := wait_until(lambda: self.live_runs(application), lambda runs: not runs, _CANCEL_SECONDS):
-            raise ComputeError(
+            raise ComputeOccupiedError(
                 f"Job run {left[0]['id']} was cancelled and is still {left[0]['state']}: application {application} still runs and "
                 "costs. A retry of release ends it."
             )

@@ -42,6 +42,9 @@ _MEMORY = {1: (2, 8, 1), 2: (4, 16, 1), 4: (8, 30, 1), 8: (16, 60, 4), 16: (32, 
 _STANDARD_DISK = 200
 """GB that a disk of type STANDARD may have."""
 
+_FIRST_EXECUTORS = 3
+"""Executors that EMR Serverless begins a job with, where nothing says how many."""
+
 _DEFAULT_RUNS = 15
 """Job runs at a time on one application, where its scheduler is not told (SchedulerConfiguration)."""
 
@@ -243,6 +246,7 @@ class ServerlessProfile(ContainerSections):
     @model_validator(mode="after")
     def _encryption_fits(self) -> Self:
         self.encryption.require(self.region, managed_logs=self.managed_logs, cloudwatch=self.cloudwatch is not None)
+        self.require_told(self.encryption.spark())
         return self
 
     @property
@@ -308,10 +312,11 @@ class ServerlessProfile(ContainerSections):
 
     @property
     def most_nodes(self) -> int | None:
-        """Workers that a job may have at a time, the driver among them; by the application's capacity, where nothing else bounds them."""
-        dynamic = self.spark.dynamic_allocation if self.spark else None
-        if workers := self.maximum_workers or (dynamic.maximum if dynamic else None):
-            return 1 + workers
+        """Workers that a job may have, the driver among them, or that are ready before it; by capacity, where nothing else bounds them."""
+        executors = self.most_executors(_FIRST_EXECUTORS, dynamic=True)
+        if executors is not None:
+            ready = max(sum(worker.initial for worker in self._workers(engine).values()) for engine in ENGINES)
+            return max(1 + executors, ready)
         smallest = min(worker.cpu for engine in ENGINES for worker in self._workers(engine).values())
         return self.maximum_capacity.cpu // smallest if self.maximum_capacity else None
 

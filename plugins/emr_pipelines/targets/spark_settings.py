@@ -5,6 +5,7 @@ Names: https://spark.apache.org/docs/latest/configuration.html. On EMR: https://
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -179,7 +180,8 @@ def _size_or_fit(value: Any) -> Any:
         return SparkExecutor.model_validate(value)
     if value is None or value == "fit" or isinstance(value, SparkExecutor):
         return value
-    raise ValueError(f"{value!r} is no size of executors: write fit, or {{cores: 4, memory: 8}}")
+    given = repr(value) if isinstance(value, str | int) else "what stands there"
+    raise ValueError(f"{given} is no size of executors: write fit, or {{cores: 4, memory: 8}}")
 
 
 class ClusterSpark(SparkSettings):
@@ -222,7 +224,13 @@ def settled(properties: Mapping[str, str], stated: Mapping[str, str], maximum: i
 
 
 def _at_most(number: str, maximum: int | None) -> str:
-    return str(min(int(number), maximum)) if maximum is not None and number.isdigit() else number
+    stated = number_in(number)
+    return number if maximum is None or stated is None else str(min(stated, maximum))
+
+
+def number_in(text: str) -> int | None:
+    """Return the whole number that Spark reads in a text, which may have blanks and a sign about it."""
+    return int(text) if re.fullmatch(r"\s*[+-]?\d+\s*", text) else None
 
 
 def _word(holds: bool) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pendulum
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
+from botocore.exceptions import EndpointConnectionError
 
-from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, acquiring, clients
-from emr_pipelines.errors import ComputeError, ComputeUnavailableError
+from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, acquiring, clients, releasing
+from emr_pipelines.environments import current_environment
+from emr_pipelines.errors import ComputeError, ComputeOccupiedError, ComputeUnavailableError
 from emr_pipelines.keys import Key, Lease
 from emr_pipelines.targets import REGISTRY, target_for
 from emr_pipelines.targets.base import Clients, Compute
@@ -179,14 +181,56 @@ def test_a_former_life_that_cannot_be_asked_about_keeps_nobody_from_acquiring(wo
     assert world.acquire(world.context("first"))["compute"]["profile"] == "first"
 
 
+@pytest.fixture
+def former_job(world, monkeypatch):
+    """On shared compute a job run of a run that was deleted; whoever cancels it finds it as it was."""
+    world.acquire(world.context("first"))
+    target = world.target(current_environment(), "first")
+    (held,) = target.lookup(world.lease())
+    job = target.submit(held, SparkJob(script="endless"), {}, Key(world.lease(), "emr.job", -1, "n"))
+    world.stores.clear()
+    monkeypatch.setattr(Toy, "lookup", lambda *_: [replace(held, owner="profile")])
+    monkeypatch.setattr(Toy, "release", lambda *_: None)
+    monkeypatch.setattr(releasing, "wait_briefly", lambda look, done: look())
+    return target, held, job
+
+
+def test_nothing_starts_beside_a_deleted_runs_job_that_is_not_cancelled_in_time(world, former_job):
+    target, held, job = former_job
+    for _ in range(2):
+        with pytest.raises(ComputeOccupiedError) as raised:
+            world.acquire(world.context("first"))
+        assert str(raised.value).startswith(f"Job run {job.id} on {held.id} was cancelled and is still running")
+        assert "of an earlier run of the same name" in str(raised.value)
+    target.cancel(held, job.id)
+    assert world.acquire(world.context("first"))["compute"]["id"] == held.id
+
+
+def unreachable(*_):
+    raise EndpointConnectionError(endpoint_url="toy://cloud")
+
+
+def test_nothing_starts_beside_a_deleted_runs_job_that_was_seen_alive_and_could_not_be_cancelled(
+    world, former_job, monkeypatch
+):
+    monkeypatch.setattr(Toy, "release", unreachable)
+    with pytest.raises(ComputeOccupiedError, match=f"Job run {former_job[2].id} on .* may be alive: Could not connect"):
+        world.acquire(world.context("first"))
+
+
+def test_shared_compute_that_cannot_be_asked_for_a_deleted_runs_jobs_keeps_nobody_from_acquiring(
+    world, former_job, monkeypatch
+):
+    monkeypatch.setattr(Toy, "active", unreachable)
+    assert world.acquire(world.context("first"))["compute"]["id"] == former_job[1].id
+
+
 def test_a_later_profile_that_cannot_be_asked_keeps_nobody_from_the_first(world):
     world.clouds["us-west-2"] = None
     assert world.acquire(world.context(IN_TURN))["compute"]["profile"] == "first"
 
 
 def test_compute_on_which_jobs_of_the_run_work_is_never_left_for_another_profile(world, monkeypatch):
-    from emr_pipelines.environments import current_environment
-
     compute = world.acquire(world.context(IN_TURN))["compute"]
     target = world.target(current_environment(), "first")
     held = target.lookup(world.lease())[0]

@@ -196,3 +196,26 @@ TEMPLATE = {"id": "0123456789abcdefghijklmno", "parameters": {"Script": "{entry_
 def test_what_would_have_no_effect_or_cannot_be_is_refused_with_a_cure(make, settings, said):
     with pytest.raises(ValidationError, match=said):
         make(**settings)
+
+
+@pytest.mark.parametrize(
+    ("make", "encryption", "name"),
+    [
+        (serverless, {}, "spark.ssl.internode.enabled"),
+        (eks, {"traffic": True}, "spark.authenticate"),
+        (eks, {"traffic": True}, "spark.network.crypto.enabled"),
+        (eks, {"disks": True}, "spark.io.encryption.enabled"),
+    ],
+)
+@pytest.mark.parametrize(
+    "said",
+    [
+        lambda properties: {"spark": {"conf": properties}},
+        lambda properties: {"configurations": [{"classification": "spark-defaults", "properties": properties}]},
+    ],
+    ids=["conf", "configurations"],
+)
+def test_no_property_turns_off_what_the_profile_says_is_encrypted(make, encryption, name, said):
+    make(encryption=encryption, **said({name: "true"}))
+    with pytest.raises(ValidationError, match=f"{name} is false, and encryption makes it true: leave it out"):
+        make(encryption=encryption, **said({name: "false"}))

@@ -25,6 +25,7 @@ profiles:
 def read(folder, policy, profiles=PROFILES):
     (folder / "policy.yaml").write_text(policy)
     (folder / "dev.yaml").write_text(profiles)
+    (folder / "prod.yaml").write_text(profiles)
     return read_environment(folder / "dev.yaml")
 
 
@@ -66,6 +67,11 @@ def test_what_a_policy_does_not_forbid_is_allowed(tmp_path, policy):
         ("environments: [dev]\nregion: [eu-west-1]", 2, "region: there is no such setting (did you mean 'regions'?)"),
         ("regions: [eu-west-1]", 1, "environments: this setting is missing: add it"),
         ("environments: []", 1, "environments: "),
+        ("environments:\n- dev\n- prd", 3, "prd.yaml (did you mean 'prod'?): nothing would be held against the policy"),
+        ("environments: dev", 1, "environments: 'dev' is no list"),
+        ("environments: [dev, 1]", 1, "environments.1: 1 is no text"),
+        ("environments: [dev]\nstricter: [prod]", 2, "stricter: "),
+        ("environments: [dev]\nstricter: {dev: }", 2, "stricter.dev: None stands where settings are needed"),
         ("environments: [dev]\nforbid: [public]", 2, "forbid.0: 'public' is not possible"),
         (
             "environments: [dev]\nstricter: {prod: {maximum_nodes: 1}}",
@@ -81,6 +87,13 @@ def test_a_mistake_in_the_policy_is_named_with_its_line(tmp_path, policy, line, 
         read(tmp_path, policy)
     assert str(caught.value).startswith(f"{tmp_path / 'policy.yaml'}:{line}: ")
     assert says in str(caught.value)
+
+
+def test_a_policy_that_is_there_and_cannot_be_read_does_not_count_as_none(tmp_path):
+    (tmp_path / "dev.yaml").write_text(PROFILES)
+    (tmp_path / "policy.yaml").symlink_to(tmp_path / "nowhere.yaml")
+    with pytest.raises(ConfigurationError, match=r"policy\.yaml cannot be read: No such file"):
+        read_environment(tmp_path / "dev.yaml")
 
 
 def test_a_value_that_may_be_chosen_when_a_run_is_triggered_keeps_to_the_policy(tmp_path):
