@@ -313,10 +313,13 @@ class Ec2Profile(ClusterSections):
     def relaxations(self) -> tuple[Relaxation, ...]:
         """What its clusters leave open; of a cluster, or a security configuration, that is only named, nothing is known here."""
         if self.cluster:
-            return ()
+            return (Relaxation("unknown_security", f"how cluster {self.cluster!r} is secured is not known here"),)
         words = "its nodes may be put into a public subnet: public_subnet is true"
         subnets = [Relaxation("public_subnet", words)] if self.public_subnet else []
-        return (*subnets, *(() if self.security_configuration else self.security.relaxations))
+        if self.security_configuration is None:
+            return (*subnets, *self.security.relaxations)
+        unknown = f"what security configuration {self.security_configuration!r} says is not known here"
+        return (*subnets, Relaxation("unknown_security", unknown))
 
     @property
     def owner(self) -> Owner:

@@ -142,8 +142,11 @@ class EksProfile(ContainerSections):
 
     @property
     def relaxations(self) -> tuple[Relaxation, ...]:
-        """What its job runs leave open."""
-        return self.encryption.relaxations
+        """What its job runs leave open; what a job template says is not known here."""
+        if self.job_template is None:
+            return self.encryption.relaxations
+        unknown = f"what job template {self.job_template.id!r} says is not known here"
+        return (*self.encryption.relaxations, Relaxation("unknown_security", unknown))
 
     @model_validator(mode="after")
     def _encryption_fits(self) -> Self:

@@ -31,6 +31,7 @@ Relaxed = Literal[
     "unencrypted_traffic",
     "instance_metadata_v1",
     "no_authentication_between_nodes",
+    "unknown_security",
 ]
 """What a profile may be less strict about than its service allows."""
 

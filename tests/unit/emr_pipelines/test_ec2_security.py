@@ -319,8 +319,8 @@ def test_each_relaxation_says_what_is_open_and_what_opens_it(settings, kind, wor
 
 
 def test_of_a_configuration_that_is_only_named_nothing_is_known_but_the_subnet():
-    assert kinds(security_configuration="ours", public_subnet=True) == ["public_subnet"]
-    assert kinds(**PRIVATE, security_configuration="ours") == []
+    assert kinds(security_configuration="ours", public_subnet=True) == ["public_subnet", "unknown_security"]
+    assert kinds(**PRIVATE, security_configuration="ours") == ["unknown_security"]
 
 
 def test_without_a_subnet_a_profile_must_say_that_it_may_be_public():

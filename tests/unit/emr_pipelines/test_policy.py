@@ -71,7 +71,7 @@ def test_what_a_policy_does_not_forbid_is_allowed(tmp_path, policy):
         ("environments: dev", 1, "environments: 'dev' is no list"),
         ("environments: [dev, 1]", 1, "environments.1: 1 is no text"),
         ("environments: [dev]\nstricter: [prod]", 2, "stricter: "),
-        ("environments: [dev]\nstricter: {dev: }", 2, "stricter.dev: None stands where settings are needed"),
+        ("environments: [dev]\nstricter: {dev: }", 2, "stricter.dev: nothing stands there: write a value"),
         ("environments: [dev]\nforbid: [public]", 2, "forbid.0: 'public' is not possible"),
         (
             "environments: [dev]\nstricter: {prod: {maximum_nodes: 1}}",
@@ -103,3 +103,19 @@ def test_a_value_that_may_be_chosen_when_a_run_is_triggered_keeps_to_the_policy(
     said = r"overrides= would set maximum_workers to 40 in profile 'ec2', and policy\.yaml does not allow it: it may have 41"
     with pytest.raises(ConfigurationError, match=said):
         Offer.of(["ec2"], {"maximum_workers": Between(1, 40)}).check(environment)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        "{target: ec2, region: us-east-1, cluster: analytics}",
+        "{target: ec2, region: us-east-1, subnet: subnet-1, primary: {type: m5.xlarge}, security_configuration: theirs}",
+    ],
+)
+def test_what_is_only_named_can_be_forbidden(tmp_path, profile):
+    profiles = PROFILES.partition("  ec2:")[0] + f"  named: {profile}\n"
+    assert list(read(tmp_path, "environments: [dev]\n", profiles).profiles) == ["named"]
+    with pytest.raises(
+        ConfigurationError, match=r"dev.yaml:4: .*unknown_security is forbidden, and .* is not known here"
+    ):
+        read(tmp_path, "environments: [dev]\nforbid: [unknown_security]\n", profiles)
