@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from local_emr.endpoint import running
 from tests.local_emr.asking import SIMPLE, cluster_of, create, refusal, state_of, step_states, steps_of
-from tests.local_emr.scripted import eventually, step
+from tests.local_emr.scripted import ScriptedEngine, eventually, step
+from tests.support.scripted_runs import client_of
 
 # A cluster's life
 
@@ -322,3 +325,13 @@ def test_a_release_label_is_required(endpoint):
     code, message = refusal(endpoint.emr.run_job_flow, Name="flights", Instances=SIMPLE)
     assert code == "ValidationException"
     assert message.startswith("ReleaseLabel is required")
+
+
+def test_clusters_that_are_created_at_the_same_moment_are_listed_in_the_order_of_their_creation(tmp_path):
+    with running(tmp_path, ScriptedEngine, boot_seconds=0.0) as url, ThreadPoolExecutor(8) as pool:
+        emr = client_of(url, "emr")
+        request = {"ReleaseLabel": "emr-7.10.0", "Instances": {**SIMPLE, "KeepJobFlowAliveWhenNoSteps": True}}
+        list(pool.map(lambda number: emr.run_job_flow(Name=str(number), **request), range(16)))
+        listed = emr.list_clusters()["Clusters"]
+    created = [cluster["Status"]["Timeline"]["CreationDateTime"] for cluster in listed]
+    assert created == sorted(created, reverse=True)

@@ -40,7 +40,7 @@ class ElasticMapReduce:
         self.describe_security_configuration = security.describe_security_configuration
         self.list_security_configurations = security.list_security_configurations
         self.delete_security_configuration = security.delete_security_configuration
-        self._preparing = threading.Lock()
+        self._creating, self._preparing = threading.Lock(), threading.Lock()
         for record in self._records.load():
             cluster = self._at_work(record)
             if record.state not in ENDED:
@@ -58,8 +58,10 @@ class ElasticMapReduce:
     def run_job_flow(self, request: Answer, caller: Caller) -> Answer:
         """Create a cluster."""
         self._check_security(request, caller)
-        record = requests.new_cluster(without_passwords(request), caller.region, self._now())
-        self._at_work(record).begin()
+        # Who sees a cluster listed has seen every older one: by that, callers at the same moment agree on the oldest.
+        with self._creating:
+            record = requests.new_cluster(without_passwords(request), caller.region, self._now())
+            self._at_work(record).begin()
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
         return {"JobFlowId": record.id, "ClusterArn": record.arn}
 
