@@ -9,8 +9,8 @@ import pytest
 
 from local_emr.endpoint import running
 from tests.local_emr.asking import SIMPLE, cluster_of, create, refusal, state_of, step_states, steps_of
+from tests.local_emr.conftest import client_of
 from tests.local_emr.scripted import ScriptedEngine, eventually, step
-from tests.support.scripted_runs import client_of
 
 # A cluster's life
 
