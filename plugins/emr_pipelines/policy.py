@@ -21,7 +21,7 @@ class Rules(BaseModel):
     instance_families: tuple[str, ...] | None = None
     """EC2 instance families that clusters may have, such as ``m5``."""
     maximum_nodes: int | None = Field(default=None, ge=1)
-    """Nodes, or workers, that compute may have at a time."""
+    """Nodes of a cluster, or workers of one job, at a time; all jobs of a kept application are bounded by its ``maximum_capacity``."""
     required_tags: tuple[str, ...] = ()
     """Tags that every profile gives to what it creates."""
     forbid: tuple[Relaxed, ...] = ()

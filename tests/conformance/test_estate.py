@@ -39,7 +39,8 @@ MARKET_DATA = {
         "ReleaseLabel": "emr-7.0.0",
         "Applications": [{"Name": "Spark"}, {"Name": "Flink"}, {"Name": "ZooKeeper"}],
         "AutoScalingRole": "EMR_AutoScaling_DefaultRole",
-        "Ec2InstanceAttributes": {"Ec2KeyName": "market-data"},
+        "Ec2InstanceAttributes": {"Ec2KeyName": "market-data", "IamInstanceProfile": "EMR_EC2_DefaultRole"},
+        "ServiceRole": "EMR_DefaultRole",
         "StepConcurrencyLevel": 1,
     },
     "groups": {
@@ -62,9 +63,11 @@ MARKET_DATA = {
     },
 }
 ESTATE = {
-    "prod/market-data": MARKET_DATA | {"region": "us-east-1"},
-    "prod/market-data-west": MARKET_DATA | {"region": "us-west-2"},
-    "prod/market-data-europe": MARKET_DATA | {"region": "eu-west-1"},
+    "prod/market-data": MARKET_DATA | {"region": "us-east-1", "logs": "s3://example-emr-pipelines-prod-logs/"},
+    "prod/market-data-west": MARKET_DATA
+    | {"region": "us-west-2", "logs": "s3://example-emr-pipelines-prod-logs-west/"},
+    "prod/market-data-europe": MARKET_DATA
+    | {"region": "eu-west-1", "logs": "s3://example-emr-pipelines-prod-logs-europe/"},
     "prod/scaled": {
         "scaling": {
             "UnitType": "Instances",
@@ -113,6 +116,8 @@ ESTATE = {
                 "mapreduce.reduce.java.opts": "-Xmx3276m",
             },
             "hive-site": {
+                "javax.jdo.option.ConnectionURL": "jdbc:mysql://metastore.example.internal:3306/hive?createDatabaseIfNotExist=true",
+                "javax.jdo.option.ConnectionUserName": "hive",
                 "hive.metastore.warehouse.dir": "s3://example-emr-pipelines-data/hive-warehouse/",
                 "hive.exec.dynamic.partition": "true",
                 "hive.exec.dynamic.partition.mode": "nonstrict",
@@ -189,6 +194,7 @@ def cluster_as_shown(emr, cluster):
     shown = emr.describe_cluster(ClusterId=cluster)["Cluster"]
     seen = {
         "cluster": shown,
+        "logs": shown.get("LogUri", "").removesuffix("elasticmapreduce/"),
         "configurations": {one["Classification"]: one["Properties"] for one in shown.get("Configurations", [])},
         "scaling": emr.get_managed_scaling_policy(ClusterId=cluster)
         .get("ManagedScalingPolicy", {})

@@ -154,7 +154,7 @@ class Profile(Settings):
 
     @property
     def most_nodes(self) -> int | None:
-        """Nodes, or workers, that compute of this profile may have at a time; ``None`` when nothing bounds them."""
+        """Nodes of a cluster, or workers of one job, that there may be at a time; ``None`` when nothing bounds them."""
         return None
 
     def tags_for(self, lease: Lease) -> dict[str, str]:
