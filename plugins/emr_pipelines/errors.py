@@ -4,7 +4,7 @@
     ├── ConfigurationError              an environment, profile, job or pipeline that cannot work: raised when a DAG is parsed
     ├── ComputeError                    compute that could not be created, or ended before its work did
     │   ├── ComputeReleasedError        a job asks for compute that has already ended
-    │   ├── ComputeOccupiedError        job runs were cancelled and are not known to have ended
+    │   ├── ComputeOccupiedError        job runs were to end and are not known to have ended
     │   └── ComputeUnavailableError     capacity, quota or the service itself stood in the way
     ├── JobError                        a job run that did not succeed
     │   ├── JobCapacityError            the job run never worked or was cut off, for want of capacity
@@ -39,7 +39,7 @@ class ComputeReleasedError(ComputeError):
 
 
 class ComputeOccupiedError(ComputeError):
-    """Job runs were to be cancelled, and are not known to have ended: nothing may start beside them. A later try may find them gone."""
+    """Job runs were to end, and are not known to have ended: nothing may start beside them. A later try may find them gone."""
 
 
 class ComputeUnavailableError(ComputeError):

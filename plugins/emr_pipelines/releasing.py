@@ -46,7 +46,7 @@ def release_lease(
 
     :param unused: profiles that the run has not worked in, as far as it knows. Where AWS does not answer for one of these, that is
         only told: a region that is down must not fail the runs that went elsewhere.
-    :raises ComputeOccupiedError: a job run was alive, and may still be.
+    :raises ComputeOccupiedError: a job run was alive, and may still be, or compute of the lease's own was found and could not be ended.
     :raises ComputeError: something else could not be ended: it still runs and costs.
     """
     ended: list[str] = []
@@ -69,7 +69,8 @@ def release_lease(
                 )
             else:
                 troubles.append(f"{error} (profile {profile!r})")
-                kind = ComputeOccupiedError if isinstance(error, ComputeOccupiedError) else kind
+                occupied = isinstance(error, ComputeOccupiedError) or any(one.owner == "run" for one in found)
+                kind = ComputeOccupiedError if occupied else kind
     if troubles:
         raise kind(
             f"{'; '.join(troubles)}. Compute of lease {lease.id} may still run and cost until it is idle for its profile's idle_minutes. "

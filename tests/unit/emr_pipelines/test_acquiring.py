@@ -218,6 +218,14 @@ def test_nothing_starts_beside_a_deleted_runs_job_that_was_seen_alive_and_could_
         world.acquire(world.context("first"))
 
 
+def test_compute_of_a_deleted_run_that_cannot_be_ended_is_not_adopted_with_what_works_on_it(world, monkeypatch):
+    world.acquire(world.context("first"))
+    world.stores.clear()
+    monkeypatch.setattr(Toy, "release", unreachable)
+    with pytest.raises(ComputeOccupiedError, match=r"Could not connect.*of an earlier run of the same name"):
+        world.acquire(world.context("first"))
+
+
 def test_shared_compute_that_cannot_be_asked_for_a_deleted_runs_jobs_keeps_nobody_from_acquiring(
     world, former_job, monkeypatch
 ):
