@@ -43,7 +43,7 @@ def finding(**settings) -> str:
     return one["msg"].removeprefix("Value error, ")
 
 
-# The mission's clusters
+# Clusters of a large estate
 
 
 def test_the_cluster_of_the_financial_markets():
