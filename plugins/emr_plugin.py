@@ -6,6 +6,7 @@ would import and build again is loaded here, once.
 
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
 
 import airflow.providers.amazon.aws.assets.s3
@@ -27,6 +28,9 @@ with suppress(ConfigurationError):
 for ruleset in include_folder().glob("quality/*.dqdl"):
     with suppress(RulesetError, ValueError, OSError):
         ruleset_of(f"quality/{ruleset.name}")
+# A process that is forked would else go through all of this each time when it collects garbage.
+gc.collect()
+gc.freeze()
 
 
 class EmrPipelinesPlugin(AirflowPlugin):
