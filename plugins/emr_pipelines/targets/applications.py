@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from emr_pipelines.errors import suggestion
-from emr_pipelines.targets.releases import number_of
+from emr_pipelines.targets.releases import version_of
 
 _Number = tuple[int, int]
 _ALWAYS: tuple[_Number, _Number] = ((5, 30), (99, 0))
@@ -65,7 +65,7 @@ def check_release_has(names: Collection[str], release: str) -> None:
 
     :raises ValueError: it has one no more, or not yet.
     """
-    number = number_of(release)
+    number = version_of(release)[:2]
     for name in names:
         first, last = KNOWN[name]
         if not first <= number <= last:

@@ -30,7 +30,7 @@ from emr_pipelines.targets.profile import (
     Subnet,
     given,
 )
-from emr_pipelines.targets.releases import Release, number_of
+from emr_pipelines.targets.releases import Release, version_of
 from emr_pipelines.targets.secret_references import KmsKey
 from emr_pipelines.targets.sections import ClusterSections
 from emr_pipelines.targets.sizing import Nodes as NodesOfType
@@ -210,12 +210,12 @@ class Ec2Profile(ClusterSections):
     @model_validator(mode="after")
     def _release_has_it(self) -> Self:
         check_release_has(self.applications, self.release)
-        if (self.root_volume_iops or self.root_volume_throughput) and number_of(self.release) < (6, 15):
+        if (self.root_volume_iops or self.root_volume_throughput) and version_of(self.release) < (6, 15):
             raise ValueError(
                 f"release {self.release} takes no root_volume_iops and root_volume_throughput: emr-6.15.0 and later do"
             )
         check_gp3(self.root_volume_size or _ROOT_VOLUME, self.root_volume_iops, self.root_volume_throughput)
-        if self.managed_scaling and self.managed_scaling.performance_index and number_of(self.release) < (7, 0):
+        if self.managed_scaling and self.managed_scaling.performance_index and version_of(self.release) < (7, 0):
             raise ValueError(
                 f"release {self.release} takes no managed_scaling.performance_index: emr-7.0.0 and later do"
             )

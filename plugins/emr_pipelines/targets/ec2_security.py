@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 from emr_pipelines.targets.ec2_access import LakeFormation, Ldap, Ranger
 from emr_pipelines.targets.ec2_encryption import DiskEncryption, S3Encryption, TrafficEncryption
 from emr_pipelines.targets.kerberos import Kerberos
-from emr_pipelines.targets.profile import Relaxation, Settings, given, version_of
+from emr_pipelines.targets.profile import Relaxation, Settings, given
+from emr_pipelines.targets.releases import version_of
 from emr_pipelines.targets.secret_references import region_of
 
 

@@ -181,8 +181,3 @@ class Profile(Settings):
 def given(request: dict[str, Any]) -> dict[str, Any]:
     """Leave out of a request what was not given."""
     return {name: value for name, value in request.items() if value is not None}
-
-
-def version_of(release: str) -> tuple[int, ...]:
-    """Return a release label's numbers: of ``emr-7.9.0`` 7, 9 and 0."""
-    return tuple(int(number) for number in re.findall(r"\d+", release))

@@ -198,12 +198,15 @@ class ContainerSections(Sections):
         """Return a job's sizes and numbers of executors, as ``spark``, ``configurations`` and ``maximum_workers`` have them."""
         spark = self.spark
         own = {**spark.sizes(), **spark.allocation()} if spark else {}
-        stated = {**(spark.conf if spark else {}), **self._stated("spark-defaults")}
-        return settled({**sizes, **own}, stated, self.maximum_workers)
+        return settled({**sizes, **own}, self._stated_of_spark(), self.maximum_workers)
+
+    def _stated_of_spark(self) -> dict[str, str]:
+        """Return what the profile says of Spark in Spark's own words, which wins over the other settings."""
+        return {**(self.spark.conf if self.spark else {}), **self._stated("spark-defaults")}
 
     def require_told(self, encryption: Mapping[str, str]) -> None:
         """Raise ``ValueError`` where ``conf`` or ``configurations`` say otherwise than ``encryption``: they would win."""
-        stated = {**(self.spark.conf if self.spark else {}), **self._stated("spark-defaults")}
+        stated = self._stated_of_spark()
         for name, value in encryption.items():
             if stated.get(name, value) != value:
                 raise ValueError(
@@ -221,8 +224,8 @@ class ContainerSections(Sections):
         told = {
             "spark.dynamicAllocation.enabled": str(dynamic).lower(),
             "spark.executor.instances": str(count),
-            **({**spark.allocation(), **spark.conf} if spark else {}),
-            **self._stated("spark-defaults"),
+            **(spark.allocation() if spark else {}),
+            **self._stated_of_spark(),
         }
         if told["spark.dynamicAllocation.enabled"].strip().lower() == "false":
             return number_in(told["spark.executor.instances"])

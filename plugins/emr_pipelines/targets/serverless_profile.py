@@ -27,8 +27,8 @@ from emr_pipelines.targets.profile import (
     Settings,
     Subnet,
     given,
-    version_of,
 )
+from emr_pipelines.targets.releases import version_of
 from emr_pipelines.targets.secret_names import ANNOTATION
 from emr_pipelines.targets.sections import ContainerSections, merged
 from emr_pipelines.targets.spark_settings import SparkDriver

@@ -7,11 +7,11 @@ https://docs.aws.amazon.com/emr/latest/EMR-on-EKS-DevelopmentGuide/tutorial-delt
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from emr_pipelines.targets.profile import Classification
+from emr_pipelines.targets.releases import version_of
 
 TableFormat = Literal["delta", "hudi", "iceberg"]
 
@@ -26,7 +26,6 @@ _SESSION_CATALOGS: dict[TableFormat, str] = {
     "hudi": "org.apache.spark.sql.hudi.catalog.HoodieCatalog",
 }
 _DELTA_RENAMED = (7, 0)
-_RELEASE = re.compile(r"emr-(?:spark-)?(\d+)\.(\d+)")
 
 
 def check(formats: Sequence[TableFormat], release: str) -> None:
@@ -40,7 +39,7 @@ def check(formats: Sequence[TableFormat], release: str) -> None:
         raise ValueError("tables: delta and hudi both replace Spark's own catalog: give each a profile of its own")
     for one in formats:
         major, minor = _FIRST_RELEASE[one]
-        if not release.startswith("emr-spark-") and _number(release) < (major, minor):
+        if not release.startswith("emr-spark-") and version_of(release) < (major, minor):
             raise ValueError(
                 f"tables: {one} comes with emr-{major}.{minor}.0 and later: raise release, which is {release}"
             )
@@ -75,7 +74,7 @@ def spark_properties(formats: Sequence[TableFormat], *, glue: bool, warehouse: s
 
 def jars(formats: Sequence[TableFormat], release: str, prefix: str = "") -> list[str]:
     """Return the files of EMR's image that a job needs on its classpath; ``prefix`` is ``local://`` in a container."""
-    delta = "delta-spark" if release.startswith("emr-spark-") or _number(release) >= _DELTA_RENAMED else "delta-core"
+    delta = "delta-spark" if release.startswith("emr-spark-") or version_of(release) >= _DELTA_RENAMED else "delta-core"
     files: dict[TableFormat, list[str]] = {
         "delta": [f"/usr/share/aws/delta/lib/{delta}.jar", "/usr/share/aws/delta/lib/delta-storage.jar"],
         "hudi": ["/usr/lib/hudi/hudi-spark-bundle.jar"],
@@ -91,8 +90,3 @@ def installed(formats: Iterable[TableFormat]) -> list[Classification]:
         for one in formats
         if one != "hudi"
     ]
-
-
-def _number(release: str) -> tuple[int, int]:
-    match = _RELEASE.match(release)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
