@@ -315,7 +315,9 @@ def test_the_stacks_give_what_they_say_and_leave_nothing(aws):
     # moto cannot tag a key that CloudFormation makes, so the topic gets one that is there.
     key = [{"ParameterKey": "KeyArn", "ParameterValue": VALUES["Key.Arn"]}]
     for name, text in stacks.items():
-        aws("cloudformation").create_stack(StackName=name, TemplateBody=text, Parameters=given + key * (name == "monitoring"))
+        aws("cloudformation").create_stack(
+            StackName=name, TemplateBody=text, Parameters=given + key * (name == "monitoring")
+        )
     (topic,) = aws("sns").list_topics()["Topics"]
     (stack,) = aws("cloudformation").describe_stacks(StackName="monitoring")["Stacks"]
     assert {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]} == {"TopicArn": topic["TopicArn"]}
