@@ -12,7 +12,7 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos check-profiles lint format bench bench-quality bench-watch soak docs size \
-        wheel lock \
+        deploy wheel lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -92,6 +92,10 @@ docs: .venv/.ready ## write the generated parts of docs/ again
 
 size: .venv/.ready ## work out Spark executors for the nodes of a cluster (TYPE=r5.4xlarge COUNT=10)
 	@PYTHONPATH=plugins $(VENV)/python -m emr_pipelines.size_executors $(call typed,TYPE,) $(call typed,COUNT,)
+
+deploy: .venv/.ready ## check what profiles name, and lay job code into the account (ENV=dev DRY_RUN=yes JSON=yes)
+	@PYTHONPATH=plugins:include $(VENV)/python -m emr_deploy $(call typed,ENV,) $(if $(call typed,DRY_RUN,with),--dry-run) \
+	  $(if $(call typed,JSON,with),--json)
 
 wheel: .venv/.ready ## build the wheel of emr_pipelines into dist/
 	@$(VENV)/uv build --quiet --wheel --python $(VENV)/python

@@ -75,7 +75,9 @@ def pin(environment: Environment, profile: Profile, artifacts: Iterable[Artifact
     try:
         for artifact in artifacts:
             if artifact.path not in addresses:
-                _put_once(s3_of_profile(profile), bucket, artifact, profile.region)
+                s3 = s3_of_profile(profile)
+                if not is_there(s3, bucket, artifact):
+                    put(s3, bucket, artifact, profile.region)
                 addresses[artifact.path] = f"s3://{bucket}/{artifact.key}"
     except REFUSALS as error:
         what = f"the job code could not be laid into bucket {bucket!r} for profile {profile.name!r} in {profile.region}"
@@ -83,14 +85,22 @@ def pin(environment: Environment, profile: Profile, artifacts: Iterable[Artifact
     return addresses
 
 
-def _put_once(s3: Any, bucket: str, artifact: Artifact, region: str) -> None:
+def is_there(s3: Any, bucket: str, artifact: Artifact) -> bool:
+    """Whether a bucket holds an artifact whole; without the bucket there is none."""
     try:
         head = s3.head_object(Bucket=bucket, Key=artifact.key)
-        if head["ContentLength"] == len(artifact.content):
-            return
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:  # noqa: PLR2004  # HTTP's own number
             raise
+        return False
+    return bool(head["ContentLength"] == len(artifact.content))
+
+
+def put(s3: Any, bucket: str, artifact: Artifact, region: str) -> None:
+    """Lay an artifact into the bucket of a region.
+
+    :raises ConfigurationError: the bucket does not exist.
+    """
     try:
         s3.put_object(Bucket=bucket, Key=artifact.key, Body=artifact.content)
     except s3.exceptions.NoSuchBucket:

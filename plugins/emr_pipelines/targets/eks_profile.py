@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.managed_encryption import EksEncryption
+from emr_pipelines.targets.names import Named, Names
 from emr_pipelines.targets.profile import Classification, Like, Relaxation, RoleArn, Settings, given
 from emr_pipelines.targets.sections import ContainerSections, merged
 
@@ -30,7 +31,7 @@ IN_IMAGE = "local://"
 
 Identifier = Annotated[str, Like(r"[0-9a-z]{1,64}", "0123456789abcdefghij")]
 Release = Annotated[str, Like(r"emr-(spark-)?\d+\.\d+(\.\d+)?-(latest|\d{8})", "emr-7.9.0-latest")]
-PodTemplate = Annotated[str, Like(r"(s3://[^/]+/.+|/.+)", "s3://example-bucket/driver.yaml")]
+PodTemplate = Annotated[str, Like(r"(s3://[^/]+/.+|/.+)", "s3://example-bucket/driver.yaml"), Names("object")]
 """An address in S3, or the path of a file in the container image."""
 
 
@@ -51,7 +52,7 @@ class Executors(Pod):
 class CloudWatch(Settings):
     """Where in CloudWatch Logs the logs go, beside S3."""
 
-    log_group: Annotated[str, Like(r"[.\-_/#A-Za-z0-9]{1,512}", "/aws/emr-containers")]
+    log_group: Annotated[str, Like(r"[.\-_/#A-Za-z0-9]{1,512}", "/aws/emr-containers"), Names("log_group")]
     log_stream_prefix: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
 
 
@@ -68,7 +69,7 @@ class JobTemplate(Settings):
     A parameter's value may name ``{entry_point}``, ``{arguments[0]}`` and so on, and ``{spark_parameters}`` of the job.
     """
 
-    id: Identifier
+    id: Annotated[Identifier, Names("job_template")]
     parameters: dict[str, str]
 
     @field_validator("parameters")
@@ -103,17 +104,17 @@ class EksProfile(ContainerSections):
     """
 
     target: Literal["eks"]
-    eks_cluster: Annotated[str, Like(r"[0-9A-Za-z][A-Za-z0-9\-_]{0,99}", "analytics")]
+    eks_cluster: Annotated[str, Like(r"[0-9A-Za-z][A-Za-z0-9\-_]{0,99}", "analytics"), Names("eks_cluster")]
     """Name of the EKS cluster."""
     namespace: Annotated[str, Like(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "emr-jobs")]
     """Kubernetes namespace that EMR on EKS was let into."""
-    virtual_cluster: Identifier | None = None
+    virtual_cluster: Annotated[Identifier, Names("virtual_cluster")] | None = None
     """Id of a virtual cluster to use as it is; then none is made."""
-    security_configuration: Identifier | None = None
+    security_configuration: Annotated[Identifier, Names("eks_security_configuration")] | None = None
     """Id of a security configuration of EMR on EKS, for a virtual cluster that is made: Lake Formation and its certificates."""
-    release: Release = "emr-7.9.0-latest"
+    release: Annotated[Release, Names("eks_release")] = "emr-7.9.0-latest"
     """Release label of EMR on EKS: ``-latest``, or a day."""
-    execution_role: RoleArn
+    execution_role: Annotated[RoleArn, Names("eks_role")]
     """The role that the jobs have."""
     driver: Pod = Pod()
     """Size of the driver, and the template of its pod."""
@@ -185,6 +186,12 @@ class EksProfile(ContainerSections):
                 "job_template.parameters have the value '{spark_parameters}'"
             )
         return self
+
+    @property
+    def named(self) -> tuple[Named, ...]:
+        """What its job runs need; the namespace only where a virtual cluster is made in it."""
+        made = () if self.virtual_cluster else (Named("namespace", self.namespace, "namespace", self.eks_cluster),)
+        return (*super().named, *made)
 
     @property
     def most_nodes(self) -> int | None:

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from emr_pipelines.keys import Key, Lease
+from emr_pipelines.targets.names import Named, Names, named_in
 from emr_pipelines.targets.secret_names import Properties
 
 Relaxed = Literal[
@@ -79,9 +80,9 @@ class Like:
 
 Address = Annotated[str, Like(r"s3://[^/\s]+/\S*", "s3://example-bucket/folder/")]
 Region = Annotated[str, Like(r"[a-z]{2}(-[a-z]+)+-\d", "us-east-1")]
-RoleArn = Annotated[str, AfterValidator(_role)]
-Subnet = Annotated[str, Like(r"subnet-[0-9a-f]+", "subnet-0123456789abcdef0")]
-SecurityGroup = Annotated[str, Like(r"sg-[0-9a-f]+", "sg-0123456789abcdef0")]
+RoleArn = Annotated[str, AfterValidator(_role), Names("role")]
+Subnet = Annotated[str, Like(r"subnet-[0-9a-f]+", "subnet-0123456789abcdef0"), Names("subnet")]
+SecurityGroup = Annotated[str, Like(r"sg-[0-9a-f]+", "sg-0123456789abcdef0"), Names("security_group")]
 
 
 class Settings(BaseModel):
@@ -117,7 +118,7 @@ class Profile(Settings):
     """The AWS region."""
     connection: str | None = None
     """The Airflow connection to AWS; ``None`` uses boto3's own chain (environment, instance role)."""
-    log_uri: Address
+    log_uri: Annotated[Address, Names("folder")]
     """Folder in S3 for the logs of job runs."""
     tags: dict[str, str] = {}
     """Tags of everything that is created, besides those that say whose it is."""
@@ -151,6 +152,11 @@ class Profile(Settings):
     def instance_types(self) -> tuple[str, ...]:
         """EC2 instance types that this profile may start, where it says them."""
         return ()
+
+    @property
+    def named(self) -> tuple[Named, ...]:
+        """What this profile names and its account has to have: subnets, roles, keys, addresses in S3 and the like."""
+        return tuple(named_in(self))
 
     @property
     def most_nodes(self) -> int | None:

@@ -17,6 +17,7 @@ from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.hive_settings import ServerlessHive
 from emr_pipelines.targets.managed_encryption import IdentityCenter, ServerlessEncryption
+from emr_pipelines.targets.names import Names
 from emr_pipelines.targets.profile import (
     Classification,
     Like,
@@ -85,6 +86,7 @@ Image = Annotated[
         r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[\w./-]+(:[\w.-]+|@sha256:[0-9a-f]{64})",
         "123456789012.dkr.ecr.us-east-1.amazonaws.com/jobs:1.0",
     ),
+    Names("image"),
 ]
 
 
@@ -196,9 +198,11 @@ class ServerlessProfile(ContainerSections):
     target: Literal["serverless"]
     owner: Owner = "run"
     """``run``: applications of the run's own, deleted at its end; ``profile``: kept for all runs."""
-    release: Annotated[str, Like(r"emr-(spark-)?\d+\.\d+(\.\d+)?", "emr-7.9.0")] = "emr-7.9.0"
+    release: Annotated[str, Like(r"emr-(spark-)?\d+\.\d+(\.\d+)?", "emr-7.9.0"), Names("serverless_release")] = (
+        "emr-7.9.0"
+    )
     """Release label of the applications."""
-    execution_role: RoleArn
+    execution_role: Annotated[RoleArn, Names("role", "emr-serverless.amazonaws.com")]
     """The role that the jobs have."""
     architecture: Literal["X86_64", "ARM64"] = "X86_64"
     """Processors of the workers."""
