@@ -17,6 +17,7 @@ from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.hive_settings import ServerlessHive
 from emr_pipelines.targets.managed_encryption import IdentityCenter, ServerlessEncryption
+from emr_pipelines.targets.platforms import Architecture, Platform, platform
 from emr_pipelines.targets.profile import (
     Classification,
     Like,
@@ -200,7 +201,7 @@ class ServerlessProfile(ContainerSections):
     """Release label of the applications."""
     execution_role: RoleArn
     """The role that the jobs have."""
-    architecture: Literal["X86_64", "ARM64"] = "X86_64"
+    architecture: Architecture = "X86_64"
     """Processors of the workers."""
     driver: Worker = Worker(cpu=4, memory=16)
     """The Spark driver."""
@@ -248,6 +249,11 @@ class ServerlessProfile(ContainerSections):
         self.encryption.require(self.region, managed_logs=self.managed_logs, cloudwatch=self.cloudwatch is not None)
         self.require_told(self.encryption.spark())
         return self
+
+    @property
+    def platform(self) -> Platform:
+        """What the packages of its jobs are made for."""
+        return platform(self.release, self.python, self.architecture)
 
     @property
     def relaxations(self) -> tuple[Relaxation, ...]:
