@@ -11,7 +11,8 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 
 from emr_pipelines import failures
-from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
+from emr_pipelines.artifacts import Artifact, is_address, lock_beside, pin, read_artifact, source_of
+from emr_pipelines.choosing import override
 from emr_pipelines.datasets import STAGED_XCOM, Partition, Staged, check_staging, filled, staged_template
 from emr_pipelines.endings import is_unwanted
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
@@ -24,6 +25,7 @@ from emr_pipelines.masking import masked
 from emr_pipelines.measuring import end_of, tell_end
 from emr_pipelines.membership import Run, membership_of
 from emr_pipelines.row_counts import ROWS, read_rows, rows_address, says_rows
+from emr_pipelines.specification import LOCK
 from emr_pipelines.targets import capabilities_of
 from emr_pipelines.targets.base import Compute, JobRun, Logs
 from emr_pipelines.targets.once import LISTING_LAG
@@ -110,7 +112,8 @@ class EmrJobOperator(BaseOperator):
 
     def code_paths(self) -> list[str]:
         """List what the job needs in S3 and the DAG names by a path below ``include/``."""
-        return [path for path in job_from(self.job).code() if not is_address(path)]
+        job = job_from(self.job)
+        return [*(path for path in job.code() if not is_address(path)), *lock_beside(job)]
 
     def artifact(self, path: str) -> Artifact:
         """Read one of them."""
@@ -248,8 +251,13 @@ class EmrJobOperator(BaseOperator):
 
     def _work(self, code: Mapping[str, str]) -> dict[str, Any]:
         """Return what says whether two job runs would do the same; not where: each writes a version of its own."""
-        work = {"job": self.job, "code": [code[path] for path in self.code_paths()]}
+        work = {"job": self.job, "code": [code[path] for path in self._pinned(code)]}
         return work if self.stages is None else {**work, "stages": self._partition().address}
+
+    def _pinned(self, code: Mapping[str, str]) -> list[str]:
+        """List what the job needs of what was pinned; a lock file that came or went since then changes nothing."""
+        paths = [*self.code_paths(), job_from(self.job).lock()]
+        return [path for path in dict.fromkeys(paths) if path and path in code]
 
     def _partition(self) -> Partition:
         """Return the partition that this run stages, now that its value is rendered."""
@@ -276,6 +284,8 @@ class EmrJobOperator(BaseOperator):
             raise AirflowFailException("This task was ended before its job run was submitted. Nothing was started.")
         self._claimed = (compute, key)
         addresses = {path: code.get(path, path) for path in job.code()}
+        if (lock := job.lock()) and lock in code:
+            addresses[lock] = code[lock]
         return target_of(compute).submit(compute, job, addresses, key)
 
     def _key(self, run: Run, record: Record) -> Key:
@@ -365,10 +375,12 @@ class EmrJobOperator(BaseOperator):
 
     def _pin_missing(self, run: Run, compute: Compute, code: Mapping[str, str]) -> dict[str, str]:
         """Upload what acquire could not know of: the code of a mapped task."""
-        missing = [self.artifact(path) for path in self.code_paths() if path not in code]
-        if not missing:
+        missing = [path for path in self.code_paths() if path not in code]
+        # A lock file alone has come after its script was pinned.
+        if all(path.endswith(LOCK) for path in missing):
             return {}
-        return pin(run.environment, run.environment.profile(compute.profile), missing)
+        profile = override(run.environment.profile(compute.profile), compute.overrides)
+        return pin(run.environment, profile, [self.artifact(path) for path in missing])
 
     def _ended(self, context: Context, compute: Compute, job_run: str, state: JobState) -> Any:
         self._running = None

@@ -81,6 +81,8 @@ class Guard:
         """Whether no answer told of the resource, and it would be allowed if it were the deployment's."""
         if self.recorder.tags.of(request.resource) is not None:
             return False
-        tags = {f"{prefix}:ResourceTag/{DEPLOYMENT_TAG}": deployment for prefix in ("aws", request.action.partition(":")[0])}
+        tags = {
+            f"{prefix}:ResourceTag/{DEPLOYMENT_TAG}": deployment for prefix in ("aws", request.action.partition(":")[0])
+        }
         owned = Request(request.action, request.resource, {**request.context, **tags})
         return any(allows(one, owned) for one in statements_of(deployment))

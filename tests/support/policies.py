@@ -44,7 +44,7 @@ _Loader.add_multi_constructor("!", _function)  # type: ignore[no-untyped-call]  
 @cache
 def template() -> dict[str, Any]:
     """Return the template of roles, with CloudFormation's functions in their long form."""
-    loaded: dict[str, Any] = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a safe loader with more tags
+    loaded: dict[str, Any] = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)  # a safe loader with more tags
     return loaded
 
 
@@ -73,9 +73,9 @@ class Rendered:
             if name == role:
                 for policy in properties.get("Policies", []):
                     found += self.value(policy["PolicyDocument"])["Statement"]
-            elif {"Ref": role} in properties.get("Roles", []) and "PolicyDocument" in properties:
-                found += self.value(properties["PolicyDocument"])["Statement"]
-            elif {"Fn::If": ["HasEks", {"Ref": role}, {"Ref": "AWS::NoValue"}]} in properties.get("Roles", []):
+            elif ({"Ref": role} in properties.get("Roles", []) and "PolicyDocument" in properties) or {
+                "Fn::If": ["HasEks", {"Ref": role}, {"Ref": "AWS::NoValue"}]
+            } in properties.get("Roles", []):
                 found += self.value(properties["PolicyDocument"])["Statement"]
         return found
 

@@ -143,13 +143,15 @@ class Recorder:
         return SimpleNamespace(status_code=403), {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 403}}
 
     def _learned(self, parsed: Any, context: Mapping[str, Any], **_: Any) -> None:
-        if "call" in context and parsed and parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", 200) < 300:  # noqa: PLR2004  # HTTP's own number
+        if (
+            "call" in context and parsed and parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", 200) < 300
+        ):  # HTTP's own number
             self.tags.learn(context["call"], parsed)
 
 
 def by_product() -> bool:
     """Whether the nearest function of this repository on the stack is the product's."""
-    frame = sys._getframe(1)  # noqa: SLF001  # inspect.stack reads every source file that is on it
+    frame = sys._getframe(1)  # inspect.stack reads every source file that is on it
     while frame := frame.f_back:  # type: ignore[assignment]  # the outermost has none
         name = frame.f_code.co_filename
         if name.startswith(PRODUCT):
@@ -161,7 +163,9 @@ def by_product() -> bool:
 
 def requests_of(call: Call, tags: Tags) -> list[Request]:
     """Return what IAM decides about when a call is made: the call itself, and what AWS checks with it."""
-    asked = {f"{prefix}:RequestTag/{name}": value for name, value in call.tags.items() for prefix in ("aws", call.service)}
+    asked = {
+        f"{prefix}:RequestTag/{name}": value for name, value in call.tags.items() for prefix in ("aws", call.service)
+    }
     more = {**asked, **_more(call)}
     own = [
         Request(call.action, resource, {**more, **_resource_tags(call, tags.of(resource))})
@@ -172,11 +176,7 @@ def requests_of(call: Call, tags: Tags) -> list[Request]:
 
 def resources_of(call: Call) -> list[str]:
     """Return the ARNs of what a call is about, by the Service Authorization Reference; ``*`` where it knows none for the action."""
-    filled = [
-        arn
-        for form in forms_of(call.action)
-        for arn in _filled(form, call)
-    ]
+    filled = [arn for form in forms_of(call.action) for arn in _filled(form, call)]
     return filled or ["*"]
 
 
@@ -210,7 +210,11 @@ def _filled(form: str, call: Call) -> Iterator[str]:
 
 
 def _resource_tags(call: Call, tags: Mapping[str, str] | None) -> dict[str, str]:
-    return {f"{prefix}:ResourceTag/{name}": value for name, value in (tags or {}).items() for prefix in ("aws", call.service)}
+    return {
+        f"{prefix}:ResourceTag/{name}": value
+        for name, value in (tags or {}).items()
+        for prefix in ("aws", call.service)
+    }
 
 
 def _more(call: Call) -> dict[str, str]:

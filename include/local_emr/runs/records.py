@@ -159,7 +159,9 @@ class Records(Generic[Record]):
 
     def save(self, record: Record, *names: str) -> None:
         """Write the record where `names` fill the pattern's stars; a reader and a crash see the old one or the new one."""
-        text = json.dumps(record, default=vars)  # not asdict, which copies deeply: a cluster of 256 steps is saved often
+        text = json.dumps(
+            record, default=vars
+        )  # not asdict, which copies deeply: a cluster of 256 steps is saved often
         known = self._versions.get(names, [])
         if known and known[-1].text == text:
             return
