@@ -49,12 +49,12 @@ _ENVIRONMENT = {
 
 
 class Repository:
-    """One branch, ``main``, to which files are committed."""
+    """One branch, as the workflow that deploys moves it, to which files are committed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        self._git("init", "--quiet", "--initial-branch=main")
+        self._git("init", "--quiet", "--initial-branch=deployed/dev")
         self.gate = folder.with_name("gate")
         """Where this file is, the pipeline's runs go on."""
         self._said = folder.with_name("said")
@@ -78,7 +78,7 @@ class Repository:
             "classpath": "airflow.providers.git.bundles.git.GitDagBundle",
             "kwargs": {
                 "repo_url": str(self.folder),
-                "tracking_ref": "main",
+                "tracking_ref": "deployed/dev",
                 "subdir": "dags",
                 "refresh_interval": 2,
             },
