@@ -1,8 +1,8 @@
 """Job code in S3: uploaded once per content, under an address that its content decides.
 
 What a DAG names by a path below ``include/`` is pinned when compute is acquired: a retry runs the same bytes, and acquiring again
-takes what the file holds then. The packages of a lock file are one archive for each platform, which ``make deploy`` has built and laid
-there: no worker of Airflow builds it.
+takes what the file holds then, in the version of the DAG's bundle that the run has. The packages of a lock file are one archive for
+each platform, which ``make deploy`` has built and laid there: no worker of Airflow builds it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,21 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from emr_pipelines.bundles import code_folder
 from emr_pipelines.clients import s3_of_profile
 from emr_pipelines.environments import Environment, include_folder
 from emr_pipelines.errors import ConfigurationError
-from emr_pipelines.jobs import Job
+from emr_pipelines.jobs import Job, SparkSqlJob
 from emr_pipelines.specification import LOCK
 from emr_pipelines.targets.platforms import Platform
 from emr_pipelines.targets.profile import Profile
 from emr_pipelines.targets.refusals import REFUSALS, refused
+
+CHECK_SCRIPT = "jobs/quality_check.py"
+"""The job that measures data."""
+
+RUNNERS = (SparkSqlJob.runner, CHECK_SCRIPT)
+"""Jobs that belong to this package, and are of its version, not of a bundle's."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ def source_of(path: str) -> Path:
 
     :raises ConfigurationError: there is none, or it lies outside ``include/``.
     """
-    folder = include_folder().resolve()
+    folder = (include_folder() if path in RUNNERS else code_folder()).resolve()
     source = (folder / path).resolve()
     if not source.is_relative_to(folder):
         raise ConfigurationError(f"{path!r} leads out of {folder}: name a file below it, or an s3:// address")

@@ -18,7 +18,7 @@ FLOORS = [
     {"documents", "quality"},
     {"policy", "profiles"},
     {"environments"},
-    {"choosing", "check_profiles", "rehearsing", "size_executors"},
+    {"choosing", "check_profiles", "rehearsing", "size_executors", "bundles"},
     {
         "artifacts",
         "clients",
