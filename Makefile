@@ -11,8 +11,8 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos check-profiles check-dags lint format bench bench-quality bench-watch soak docs size \
-        infra infra-down deploy mwaa wheel lock \
+.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos test-topology chaos check-profiles check-dags lint format bench bench-quality \
+        bench-watch soak docs size infra infra-down deploy mwaa wheel lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -54,6 +54,9 @@ test-browser: .venv/.ready ## run the tests in a browser, with Chromium from the
 	  exit 1; \
 	fi; \
 	CHROMIUM="$$found" $(VENV)/python -m pytest tests/browser
+
+test-topology: .venv/.ready ## run the services of docker-compose.yaml as processes, and kill some, on a quiet machine
+	@$(VENV)/python -m pytest tests/topology
 
 test-chaos: .venv/.ready ## run a short chaos run as tests, in a real Airflow, on a quiet machine
 	@$(VENV)/python -m pytest tests/chaos

@@ -78,7 +78,7 @@ def source_of(path: str) -> Path:
 def lock_beside(job: Job) -> list[str]:
     """List the lock file of a job's script, where there is one beside it."""
     path = job.lock()
-    return [path] if path and not is_address(path) and (include_folder() / path).is_file() else []
+    return [path] if path and not is_address(path) and (code_folder() / path).is_file() else []
 
 
 def read_artifact(path: str) -> Artifact:
