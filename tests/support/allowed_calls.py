@@ -9,6 +9,7 @@ from tests.support.policies import ACCOUNT, Rendered, Request, allows
 from tests.support.recorded_calls import Call, Recorder, requests_of
 
 DEPLOYMENT_TAG = "emr-pipelines:deployment"
+SHARED_TAG = "emr-pipelines:shared-with"
 ROLE = "AirflowRole"
 
 PARAMETERS = {
@@ -18,7 +19,17 @@ PARAMETERS = {
     "CatalogDatabase": "*",
     "QueueArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:*",
     "Secrets": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:*",
-    "OtherRoles": f"arn:aws:iam::{ACCOUNT}:role/*",
+    "OtherRoles": ",".join(
+        f"arn:aws:iam::{ACCOUNT}:role/{name}"
+        for name in (
+            "EMR_DefaultRole",
+            "EMR_EC2_DefaultRole",
+            "EMR_AutoScaling_DefaultRole",
+            "emr-serverless-jobs",
+            "emr-on-eks-jobs",
+            "jobs",
+        )
+    ),
     "EksCluster": "*",
     "EksProvider": "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE",
 }
@@ -49,6 +60,10 @@ class Guard:
         self.recorder.calls.clear()
         self.recorder.recording = True
 
+    def pause(self) -> None:
+        """Judge nothing for the rest of a test: what it does is another's, who has a role of his own."""
+        self.recorder.recording = False
+
     def end(self) -> list[str]:
         """Judge no more; return a sentence for each call that the role does not allow."""
         self.recorder.recording = False
@@ -71,11 +86,15 @@ class Guard:
         return None
 
     def _deployment_of(self, call: Call) -> str:
-        """Say whose role makes a call: by what it works on, or by what it asks for."""
+        """Say whose role makes a call: by what it asks for, or by what it works on."""
+        if asked := call.tags.get(DEPLOYMENT_TAG):
+            return asked
         for request in requests_of(call, self.recorder.tags):
             if found := request.context.get(f"aws:ResourceTag/{DEPLOYMENT_TAG}"):
                 return found
-        return call.tags.get(DEPLOYMENT_TAG, "nobody")
+            if shared := request.context.get(f"aws:ResourceTag/{SHARED_TAG}"):
+                return shared.partition(" ")[0]
+        return "nobody"
 
     def _is_unknown(self, request: Request, deployment: str) -> bool:
         """Whether no answer told of the resource, and it would be allowed if it were the deployment's."""

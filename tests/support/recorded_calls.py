@@ -93,7 +93,10 @@ class Tags:
 
     def learn(self, call: Call, answer: Any) -> None:
         """Take what an answer tells: of what was asked for with tags, and of what is described."""
-        if call.tags and isinstance(answer, dict) and (made := _id_in(answer)):
+        if call.operation == "TagResource":
+            tagged = call.parameters["resourceArn"].rpartition("/")[2]
+            self._known[tagged] = self._known.get(tagged, {}) | call.tags
+        elif call.tags and isinstance(answer, dict) and (made := _id_in(answer)):
             self._known[made] = call.tags
         for one in _dictionaries(answer):
             tags, described = _tags(one), _id_in(one)
@@ -218,7 +221,7 @@ def _more(call: Call) -> dict[str, str]:
     match call.service, call.operation:
         case "elasticmapreduce", "AddJobFlowSteps" if "ExecutionRoleArn" in call.parameters:
             return {"elasticmapreduce:ExecutionRoleArn": call.parameters["ExecutionRoleArn"]}
-        case "emr-containers", "StartJobRun":
+        case "emr-containers", "StartJobRun" if "executionRoleArn" in call.parameters:
             return {"emr-containers:ExecutionRoleArn": call.parameters["executionRoleArn"]}
         case "cloudwatch", "PutMetricData":
             return {"cloudwatch:namespace": call.parameters["Namespace"]}
