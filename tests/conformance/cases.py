@@ -450,9 +450,7 @@ class ProfileOwnedCases(TargetCases):
         """Compute on which the deployment "elsewhere" may run jobs, too."""
         return compute
 
-    def test_job_runs_of_another_deployment_on_it_are_nobodys_here(
-        self, target, shared, compute, code, lease, endless
-    ):
+    def test_job_runs_of_another_deployment_on_it_are_nobodys_here(self, target, shared, compute, code, lease, endless):
         theirs = Lease("elsewhere", lease.dag_id, lease.run_id, lease.group_id)
         run = target.submit(compute, endless, code, key(theirs))
         assert [one for one in target.owned(lease.deployment) if one.compute.lease] == []

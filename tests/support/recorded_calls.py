@@ -7,20 +7,17 @@ does not matter, and a test that looks behind the product's back is not recorded
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from policy_sentry.querying.actions import get_action_data
 
 from tests.support.endpoint import ROOT
 from tests.support.policies import ACCOUNT, Request
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PRODUCT = (f"{ROOT}/plugins/", f"{ROOT}/include/emr_deploy/")
 _OTHERS = (f"{ROOT}/tests/", f"{ROOT}/include/", f"{ROOT}/benchmarks/", f"{ROOT}/docs/")
@@ -146,13 +143,15 @@ class Recorder:
         return SimpleNamespace(status_code=403), {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 403}}
 
     def _learned(self, parsed: Any, context: Mapping[str, Any], **_: Any) -> None:
-        if "call" in context and parsed and parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", 200) < 300:  # noqa: PLR2004  # HTTP's own number
+        if (
+            "call" in context and parsed and parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", 200) < 300
+        ):  # HTTP's own number
             self.tags.learn(context["call"], parsed)
 
 
 def by_product() -> bool:
     """Whether the nearest function of this repository on the stack is the product's."""
-    frame = sys._getframe(1)  # noqa: SLF001  # inspect.stack reads every source file that is on it
+    frame = sys._getframe(1)  # inspect.stack reads every source file that is on it
     while frame := frame.f_back:  # type: ignore[assignment]  # the outermost has none
         name = frame.f_code.co_filename
         if name.startswith(PRODUCT):
@@ -164,7 +163,9 @@ def by_product() -> bool:
 
 def requests_of(call: Call, tags: Tags) -> list[Request]:
     """Return what IAM decides about when a call is made: the call itself, and what AWS checks with it."""
-    asked = {f"{prefix}:RequestTag/{name}": value for name, value in call.tags.items() for prefix in ("aws", call.service)}
+    asked = {
+        f"{prefix}:RequestTag/{name}": value for name, value in call.tags.items() for prefix in ("aws", call.service)
+    }
     more = {**asked, **_more(call)}
     own = [
         Request(call.action, resource, {**more, **_resource_tags(call, tags.of(resource))})
@@ -175,11 +176,7 @@ def requests_of(call: Call, tags: Tags) -> list[Request]:
 
 def resources_of(call: Call) -> list[str]:
     """Return the ARNs of what a call is about, by the Service Authorization Reference; ``*`` where it knows none for the action."""
-    filled = [
-        arn
-        for form in forms_of(call.action)
-        for arn in _filled(form, call)
-    ]
+    filled = [arn for form in forms_of(call.action) for arn in _filled(form, call)]
     return filled or ["*"]
 
 
@@ -213,7 +210,11 @@ def _filled(form: str, call: Call) -> Iterator[str]:
 
 
 def _resource_tags(call: Call, tags: Mapping[str, str] | None) -> dict[str, str]:
-    return {f"{prefix}:ResourceTag/{name}": value for name, value in (tags or {}).items() for prefix in ("aws", call.service)}
+    return {
+        f"{prefix}:ResourceTag/{name}": value
+        for name, value in (tags or {}).items()
+        for prefix in ("aws", call.service)
+    }
 
 
 def _more(call: Call) -> dict[str, str]:
@@ -229,50 +230,70 @@ def _more(call: Call) -> dict[str, str]:
 
 
 def _besides(call: Call, asked: Mapping[str, str]) -> Iterator[Request]:
-    """Tell what AWS checks beside a call's own action: roles that are passed, tags, and parts that are actions of their own.
+    """Tell what AWS checks beside a call's own action."""
+    more = BESIDES.get((call.service, call.operation))
+    return more(call.parameters, f"{call.region}:{ACCOUNT}", asked) if more else iter(())
 
-    Sources: Service Authorization Reference, "Dependent actions"; EMR Management Guide, "Using an auto-termination policy" and
-    "Using managed scaling"; EMR Serverless User Guide, "User access policy examples"; EMR on EKS Development Guide, "Enable
-    cluster access using EKS Access Entry".
+
+def _run_job_flow(given: Mapping[str, Any], where: str, asked: Mapping[str, str]) -> Iterator[Request]:
+    """Tell of a cluster's tags, its parts that are actions of their own, and its roles.
+
+    Source: EMR Management Guide, "Using an auto-termination policy", "Using managed scaling", "Policies for tag-based access".
     """
-    given, where = call.parameters, f"{call.region}:{ACCOUNT}"
-    match call.service, call.operation:
-        case "elasticmapreduce", "RunJobFlow":
-            cluster = f"arn:aws:elasticmapreduce:{where}:cluster/j-NEW"
-            yield Request("elasticmapreduce:AddTags", cluster, asked)
-            for part in ("AutoTerminationPolicy", "ManagedScalingPolicy"):
-                if part in given:
-                    yield Request(f"elasticmapreduce:Put{part}", cluster)
-            yield _passed(given["ServiceRole"], "elasticmapreduce")
-            yield _passed(given["JobFlowRole"], "ec2")
-            if "AutoScalingRole" in given:
-                yield _passed(given["AutoScalingRole"], "application-autoscaling")
-        case "emr-serverless", "CreateApplication":
-            yield Request("emr-serverless:TagResource", f"arn:aws:emr-serverless:{where}:/applications/new", asked)
-            if "networkConfiguration" in given:
-                called = {"aws:CalledViaLast": "ops.emr-serverless.amazonaws.com"}
-                yield Request("ec2:CreateNetworkInterface", f"arn:aws:ec2:{where}:network-interface/*", called)
-                for subnet in given["networkConfiguration"].get("subnetIds", ()):
-                    yield Request("ec2:CreateNetworkInterface", f"arn:aws:ec2:{where}:subnet/{subnet}", called)
-                for group in given["networkConfiguration"].get("securityGroupIds", ()):
-                    yield Request("ec2:CreateNetworkInterface", f"arn:aws:ec2:{where}:security-group/{group}", called)
-        case "emr-serverless", "StartJobRun":
-            run = f"arn:aws:emr-serverless:{where}:/applications/{given['applicationId']}/jobruns/new"
-            yield Request("emr-serverless:TagResource", run, asked)
-            yield _passed(given["executionRoleArn"], "emr-serverless")
-        case "emr-containers", "CreateVirtualCluster":
-            yield Request("emr-containers:TagResource", f"arn:aws:emr-containers:{where}:/virtualclusters/new", asked)
-            eks = given["containerProvider"]["id"]
-            yield Request("eks:CreateAccessEntry", f"arn:aws:eks:{where}:cluster/{eks}")
-            entry = f"arn:aws:eks:{where}:access-entry/{eks}/role/{ACCOUNT}/AWSServiceRoleForAmazonEMRContainers/new"
-            for action in ("AssociateAccessPolicy", "DescribeAccessEntry", "ListAssociatedAccessPolicies"):
-                yield Request(f"eks:{action}", entry)
-        case "emr-containers", "StartJobRun":
-            run = f"arn:aws:emr-containers:{where}:/virtualclusters/{given['virtualClusterId']}/jobruns/new"
-            yield Request("emr-containers:TagResource", run, asked)
-            if "jobTemplateId" in given:
-                template = f"arn:aws:emr-containers:{where}:/jobtemplates/{given['jobTemplateId']}"
-                yield Request("emr-containers:DescribeJobTemplate", template)
+    cluster = f"arn:aws:elasticmapreduce:{where}:cluster/j-NEW"
+    yield Request("elasticmapreduce:AddTags", cluster, asked)
+    for part in {"AutoTerminationPolicy", "ManagedScalingPolicy"} & given.keys():
+        yield Request(f"elasticmapreduce:Put{part}", cluster)
+    roles = {"ServiceRole": "elasticmapreduce", "JobFlowRole": "ec2", "AutoScalingRole": "application-autoscaling"}
+    for name in roles.keys() & given.keys():
+        yield _passed(given[name], roles[name])
+
+
+def _create_application(given: Mapping[str, Any], where: str, asked: Mapping[str, str]) -> Iterator[Request]:
+    """Tell of its tags, and of its network. Source: EMR Serverless User Guide, "User access policy examples"."""
+    yield Request("emr-serverless:TagResource", f"arn:aws:emr-serverless:{where}:/applications/new", asked)
+    if network := given.get("networkConfiguration"):
+        called = {"aws:CalledViaLast": "ops.emr-serverless.amazonaws.com"}
+        subnets = [f"subnet/{one}" for one in network.get("subnetIds", ())]
+        groups = [f"security-group/{one}" for one in network.get("securityGroupIds", ())]
+        for one in ("network-interface/eni-NEW", *subnets, *groups):
+            yield Request("ec2:CreateNetworkInterface", f"arn:aws:ec2:{where}:{one}", called)
+
+
+def _start_serverless(given: Mapping[str, Any], where: str, asked: Mapping[str, str]) -> Iterator[Request]:
+    """Tell of a job run's tags and role. Source: Service Authorization Reference, "Dependent actions"."""
+    run = f"arn:aws:emr-serverless:{where}:/applications/{given['applicationId']}/jobruns/new"
+    yield Request("emr-serverless:TagResource", run, asked)
+    yield _passed(given["executionRoleArn"], "emr-serverless")
+
+
+def _create_virtual_cluster(given: Mapping[str, Any], where: str, asked: Mapping[str, str]) -> Iterator[Request]:
+    """Tell of its tags, and of EMR's access. Source: EMR on EKS Development Guide, "Enable cluster access using EKS Access Entry"."""
+    yield Request("emr-containers:TagResource", f"arn:aws:emr-containers:{where}:/virtualclusters/new", asked)
+    eks = given["containerProvider"]["id"]
+    yield Request("eks:CreateAccessEntry", f"arn:aws:eks:{where}:cluster/{eks}")
+    entry = f"arn:aws:eks:{where}:access-entry/{eks}/role/{ACCOUNT}/AWSServiceRoleForAmazonEMRContainers/new"
+    for action in ("AssociateAccessPolicy", "DescribeAccessEntry", "ListAssociatedAccessPolicies"):
+        yield Request(f"eks:{action}", entry)
+
+
+def _start_on_eks(given: Mapping[str, Any], where: str, asked: Mapping[str, str]) -> Iterator[Request]:
+    """Tell of a job run's tags and template. Source: EMR on EKS Development Guide, "Using job templates"."""
+    run = f"arn:aws:emr-containers:{where}:/virtualclusters/{given['virtualClusterId']}/jobruns/new"
+    yield Request("emr-containers:TagResource", run, asked)
+    if "jobTemplateId" in given:
+        template = f"arn:aws:emr-containers:{where}:/jobtemplates/{given['jobTemplateId']}"
+        yield Request("emr-containers:DescribeJobTemplate", template)
+
+
+BESIDES: Mapping[tuple[str, str], Callable[[Mapping[str, Any], str, Mapping[str, str]], Iterator[Request]]] = {
+    ("elasticmapreduce", "RunJobFlow"): _run_job_flow,
+    ("emr-containers", "CreateVirtualCluster"): _create_virtual_cluster,
+    ("emr-containers", "StartJobRun"): _start_on_eks,
+    ("emr-serverless", "CreateApplication"): _create_application,
+    ("emr-serverless", "StartJobRun"): _start_serverless,
+}
+"""What AWS checks beside calls: given their parameters, their region and account, and the tags that they ask for."""
 
 
 def _passed(role: str, service: str) -> Request:
