@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
 import re
 import shlex
 import sys
@@ -22,7 +21,6 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from docs import permissions
 from docs.samples import JOBS, SAMPLES, SITUATIONS, STATES, Sample
 from emr_pipelines import (
     ApproveOperator,
@@ -365,13 +363,6 @@ def rule_types_refused() -> str:
     return table(["rule type", "why not"], ([code(name), why] for name, why in NOT_RUN.items()))
 
 
-def policy() -> str:
-    """Write what the tasks may do as a policy of IAM, and why what is no call of theirs is in it."""
-    written = json.dumps(permissions.policy_document(), indent=2)
-    rows = [(code(action), reason) for besides in permissions.BESIDES.values() for action, reason in besides.items()]
-    return f"```json\n{written}\n```\n\n{table(['what is no call of the tasks', 'why it is in it'], rows)}"
-
-
 def rules() -> str:
     """List what a policy file may say."""
     return fields(Policy)
@@ -400,7 +391,6 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "error tree": error_tree,
     "jobs": jobs,
     "operators": task_group_and_operators,
-    "policy": policy,
     "rules": rules,
     "rule types": rule_types,
     "rule types refused": rule_types_refused,

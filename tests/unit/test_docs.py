@@ -14,10 +14,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from botocore import xform_name
-from botocore.session import get_session
 
-from docs import generate, permissions, samples
+from docs import generate, samples
 from docs.samples import SITUATIONS
 from emr_pipelines import EmrJobOperator
 from emr_pipelines.check_profiles import check_folder
@@ -312,51 +310,6 @@ def test_the_environments_of_a_page_are_valid(page, tmp_path):
         for title, text in files.items():
             (folder / Path(title).name).write_text(text)
         assert [line for line in check_folder(folder) if line.wrong and files] == [], page
-
-
-def actions(statement: dict) -> set[str]:
-    action = statement["Action"]
-    return {action} if isinstance(action, str) else set(action)
-
-
-SERVICES = {
-    "elasticmapreduce": ("emr", "ec2*.py"),
-    "emr-containers": ("emr-containers", "eks*.py"),
-    "emr-serverless": ("emr-serverless", "serverless*.py"),
-    "s3": ("s3", "../**/*.py"),
-    "secretsmanager": ("secretsmanager", "ec2*.py"),
-}
-
-
-@pytest.mark.parametrize("prefix", SERVICES)
-def test_the_policy_for_aws_allows_every_call_of_the_tasks(prefix):
-    ((_, text),) = blocks("json")
-    allowed = {action for statement in json.loads(text)["Statement"] for action in actions(statement)}
-    service, modules = SERVICES[prefix]
-    names = {xform_name(name): name for name in get_session().get_service_model(service).operation_names}
-    sources = [path.read_text() for path in (ROOT / "plugins/emr_pipelines/targets").glob(modules)]
-    said = {word for source in sources for word in re.findall(r"[.\"](\w+)[\"(]", source)}
-    called = {names[word] for word in said & set(names)}
-    assert called
-    others = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
-    assert {f"{prefix}:{others.get(name, name)}" for name in called} - allowed == set()
-
-
-def test_the_policy_for_aws_allows_of_s3_what_the_tasks_call_and_no_more():
-    ((_, text),) = blocks("json")
-    allowed = {action for statement in json.loads(text)["Statement"] for action in actions(statement)}
-    assert {action for action in allowed if action.startswith("s3:")} == permissions.calls_of_s3()
-
-
-def test_the_policy_for_aws_lets_airflow_pass_the_roles_of_the_development_environment():
-    ((_, text),) = blocks("json")
-    (passed,) = [one["Resource"] for one in json.loads(text)["Statement"] if one["Action"] == "iam:PassRole"]
-    dev = "".join((ROOT / "include" / "compute" / f"{name}.yaml").read_text() for name in ("defaults", "dev"))
-    named = re.findall(r"^    (?:service_role|instance_profile|execution_role): (\S+)", dev, re.MULTILINE)
-    # A role of EMR on EKS is assumed by the service accounts of its namespace, and passed by nobody.
-    assert {role.rpartition("/")[2] for role in passed} == {role.rpartition("/")[2] for role in named} - {
-        "emr-on-eks-jobs"
-    }
 
 
 def shell_lines() -> list[tuple[str, list[str]]]:
