@@ -12,7 +12,7 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos check-profiles lint format bench bench-quality bench-watch soak docs size \
-        wheel lock \
+        wheel lock infra infra-down \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -96,6 +96,13 @@ size: .venv/.ready ## work out Spark executors for the nodes of a cluster (TYPE=
 wheel: .venv/.ready ## build the wheel of emr_pipelines into dist/
 	@$(VENV)/uv build --quiet --wheel --python $(VENV)/python
 	@ls dist/*.whl
+
+infra: .venv/.ready ## make the stacks of an environment in an AWS account (ENV=dev DRY_RUN=yes)
+	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.infra up $(call typed,ENV,) $(if $(call typed,DRY_RUN,with),--dry-run)
+
+infra-down: .venv/.ready ## take them down again, but what holds data only if told to (ENV=dev DRY_RUN=yes DELETE_DATA=yes)
+	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.infra down $(call typed,ENV,) $(if $(call typed,DRY_RUN,with),--dry-run) \
+	  $(if $(call typed,DELETE_DATA,with),--delete-data)
 
 lock: .venv/.ready ## pin again what requirements.in and requirements-dev.in ask for
 	@$(VENV)/uv pip compile --quiet --universal --python-version 3.11 requirements.in -o requirements.txt

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +20,9 @@ from emr_pipelines.environments import Environment, include_folder
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.targets.profile import Profile
 from emr_pipelines.targets.refusals import REFUSALS, refused
+
+_FRESH = timedelta(days=30)
+"""Age up to which an object is taken as it is; ``CodeDays`` of include/infra/storage.yaml, for which it is kept, is at least twice that."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ def pin(environment: Environment, profile: Profile, artifacts: Iterable[Artifact
 def _put_once(s3: Any, bucket: str, artifact: Artifact, region: str) -> None:
     try:
         head = s3.head_object(Bucket=bucket, Key=artifact.key)
-        if head["ContentLength"] == len(artifact.content):
+        # A bucket may let old code expire: what a run is about to use is written anew, and young again.
+        if head["ContentLength"] == len(artifact.content) and datetime.now(UTC) - head["LastModified"] < _FRESH:
             return
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:  # noqa: PLR2004  # HTTP's own number

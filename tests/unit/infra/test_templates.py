@@ -99,7 +99,10 @@ def test_a_list_is_given_as_cloudformation_takes_lists(folder):
     ("parameters", "message"),
     [
         ("us-east: {storage: {}}", "dev.yaml:1: 'us-east' is no region: write such as us-east-1"),
-        ("us-east-1:\n  storages: {}", "dev.yaml:2: there is no template 'storages' (did you mean 'storage'?); there are: "),
+        (
+            "us-east-1:\n  storages: {}",
+            "dev.yaml:2: there is no template 'storages' (did you mean 'storage'?); there are: ",
+        ),
         (
             "us-east-1:\n  storage: {LogsDays: 3}",
             "dev.yaml:2: template 'storage' has no parameter 'LogsDays' (did you mean 'LogDays'?); it has: ",
@@ -128,7 +131,9 @@ def test_an_output_that_two_stacks_have_must_be_written(folder):
     (folder / "second.yaml").write_text(
         "Resources: {T: {Type: AWS::SNS::Topic}}\nOutputs: {QueueUrl: {Value: x}, VpcId: {Value: y}}"
     )
-    with pytest.raises(ConfigurationError, match="VpcId of 'network' is an output of vpc and second: give it a value here"):
+    with pytest.raises(
+        ConfigurationError, match="VpcId of 'network' is an output of vpc and second: give it a value here"
+    ):
         stacks_of(folder, "us-east-1: {vpc: {}, second: {}, network: {}}")
 
 
@@ -138,26 +143,30 @@ def test_stacks_that_want_each_others_outputs_are_refused(folder):
             f"Parameters: {{{other}: {{Type: String}}}}\nResources: {{T: {{Type: AWS::SNS::Topic}}}}\n"
             f"Outputs: {{{name}: {{Value: x}}}}"
         )
-    with pytest.raises(ConfigurationError, match="each of these stacks wants an output of the next: [ab] -> [ab] -> [ab]"):
+    with pytest.raises(
+        ConfigurationError, match=r"each of these stacks wants an output of the next: [ab] -> [ab] -> [ab]"
+    ):
         stacks_of(folder, "us-east-1: {a: {}, b: {}}")
 
 
 def test_an_environment_without_a_file_of_stacks_is_told_which_there_are(folder):
     (folder / "parameters" / "dev.yaml").unlink()
-    with pytest.raises(ConfigurationError, match=r"which stacks environment 'dev' has: write .*dev.yaml; there are: prod, test"):
+    with pytest.raises(
+        ConfigurationError, match=r"which stacks environment 'dev' has: write .*dev.yaml; there are: prod, test"
+    ):
         read_stacks(environment("dev"), folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "Resources: [", "Outputs: 3"])
 def test_what_is_no_template_is_told(text, tmp_path):
     (tmp_path / "odd.yaml").write_text(text)
-    with pytest.raises(ConfigurationError, match="odd.yaml is no template of CloudFormation"):
+    with pytest.raises(ConfigurationError, match=r"odd.yaml is no template of CloudFormation"):
         read_template(tmp_path / "odd.yaml")
 
 
 def test_a_template_that_is_too_large_is_refused_before_aws_does(tmp_path):
     (tmp_path / "large.yaml").write_text("Resources: {}\n#" + "x" * LARGEST)
-    with pytest.raises(ConfigurationError, match="large.yaml has more than 51200 bytes"):
+    with pytest.raises(ConfigurationError, match=r"large.yaml has more than 51200 bytes"):
         read_template(tmp_path / "large.yaml")
 
 
