@@ -10,6 +10,7 @@ import io
 import re
 import shlex
 import subprocess
+import tempfile
 import threading
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -86,31 +87,35 @@ def _answering(commands: Mapping[str, Callable[[list[str]], tuple[int, str]]]) -
 
 
 def follow(
-    page: Path, url: str, airflow: Callable[[list[str]], str], placeholders: Mapping[str, str], **environment: str
+    written: list[tuple[str, str]],
+    url: str,
+    airflow: Callable[[list[str]], str],
+    placeholders: Mapping[str, str],
+    **environment: str,
 ) -> None:
-    """Follow a page to its end, and assert that every command succeeds and prints what the page says.
+    """Follow the blocks of a page, and assert that every command succeeds and prints what the page says.
 
     :param placeholders: what stands for the words in capitals that a person fills in.
     """
-    written = blocks(page)
     script = PRELUDE + f"\necho {shlex.quote(MARK)}\n".join(commands for commands, _ in written)
     for word, value in placeholders.items():
-        assert re.search(rf"\b{word}\b", script), f"{page.name} has no {word}"
-        script = re.sub(rf"\b{word}\b", value, script)
+        script, times = re.subn(rf"\b{word}\b", lambda _, value=value: value, script)
+        assert times, f"nothing of {script} is to be filled in with {word}"
     commands = {"aws": lambda words: run_aws(url, words), "airflow": lambda words: (0, airflow(words))}
-    with _answering(commands) as answers:
+    with _answering(commands) as answers, tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             ["bash", "-c", script],
             check=False,
             capture_output=True,
             text=True,
             timeout=SECONDS,
+            cwd=folder,
             env={"ANSWERS": answers, **environment},
         )
-    assert done.returncode == 0, f"{page.name}: {done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{script}\nprinted\n{done.stdout}\n{done.stderr}"
     said = done.stdout.split(f"{MARK}\n")
     for (text, expected), printed in zip(written, said, strict=True):
-        assert prints(expected, printed), f"{page.name}: {text}\nprinted\n{printed}\nand not\n{expected}"
+        assert prints(expected, printed), f"{text}\nprinted\n{printed}\nand not\n{expected}"
 
 
 def prints(expected: str, printed: str) -> bool:
