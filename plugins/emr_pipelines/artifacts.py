@@ -130,8 +130,9 @@ def is_there(s3: Any, bucket: str, artifact: Artifact) -> bool:
     Without the bucket there is none.
     """
     head = head_of(s3, bucket, artifact.key)
-    whole = head is not None and head["ContentLength"] == len(artifact.content)
-    return whole and datetime.now(UTC) - head["LastModified"] < _FRESH
+    if head is None or head["ContentLength"] != len(artifact.content):
+        return False
+    return bool(datetime.now(UTC) - head["LastModified"] < _FRESH)
 
 
 def head_of(s3: Any, bucket: str, key: str) -> Any | None:
