@@ -13,6 +13,9 @@ from botocore import xform_name
 from botocore.session import get_session
 
 from emr_pipelines.environments import read_environment
+from emr_pipelines.job_metrics import NAMESPACE
+from emr_pipelines.row_counts import FOLDER as JOB_ROWS
+from emr_pipelines.run_log import FOLDER as RUN_LOG
 from emr_pipelines.targets import REGISTRY, target_names
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,7 +78,25 @@ def policy_document() -> dict[str, Any]:
             "Sid": "ResultsAndLogs",
             "Effect": "Allow",
             "Action": "s3:GetObject",
-            "Resource": [f"{bucket['data']}/quality-results/*", f"{bucket['logs']}/*"],
+            "Resource": [
+                f"{bucket['data']}/quality-results/*",
+                f"{bucket['data']}/{JOB_ROWS}/*",
+                f"{bucket['logs']}/*",
+            ],
+        },
+        {
+            "Sid": "RunLog",
+            "Effect": "Allow",
+            "Action": "s3:PutObject",
+            "Resource": f"{bucket['logs']}/{RUN_LOG}/*",
+        },
+        {
+            # The action knows no resources (Service Authorization Reference of CloudWatch).
+            "Sid": "Metrics",
+            "Effect": "Allow",
+            "Action": "cloudwatch:PutMetricData",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
         },
         {
             "Sid": "Published",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 
 from emr_pipelines import ROWS, EmrJobOperator, EmrPipeline, QualityCheckOperator, SparkJob, clients
 from emr_pipelines.errors import JobError
-from tests.support.endpoint import CLIENT_ENVIRONMENT
+from tests.support.endpoint import CLIENT_ENVIRONMENT, ROOT
 from tests.support.scripted_runs import Run, client_of, endpoint, environment, s3
 
 __all__ = ["endpoint", "environment", "s3"]
@@ -286,6 +287,58 @@ def test_a_verdict_is_the_same_when_its_document_cannot_be_written(monkeypatch, 
     run.execute("emr.verdict")
     (warning,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
     assert warning.startswith("The run's document could not be written: ")
+
+
+DDL = next(
+    block
+    for block in re.findall(r"```sql\n(.*?)```", (ROOT / "docs/how-to/measure-runs.md").read_text(), re.DOTALL)
+    if block.startswith("CREATE EXTERNAL TABLE")
+)
+SCALARS = {"string": str, "bigint": int, "int": int, "double": (int, float), "boolean": bool}
+
+
+def split(text):
+    """Split at the commas that stand in no angle brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += {"<": 1, ">": -1}.get(letter, 0)
+        parts = [*parts, ""] if letter == "," and not depth else [*parts[:-1], parts[-1] + letter]
+    return [part.strip() for part in parts]
+
+
+def fits(value, hive):
+    """Whether a value of JSON is of a type of Hive, with all members of a struct and no others."""
+    kind, _, inner = hive.partition("<")
+    inner = inner.removesuffix(">").strip()
+    if value is None:
+        return True
+    if kind == "array":
+        return isinstance(value, list) and all(fits(one, inner) for one in value)
+    if kind == "map":
+        return all(fits(one, split(inner)[1]) for one in value.values())
+    if kind == "struct":
+        members = dict(re.split(r"\s*:\s*", member, maxsplit=1) for member in split(inner))
+        members = {name.strip("`"): one for name, one in members.items()}
+        return list(members) == list(value) and all(fits(value[name], one) for name, one in members.items())
+    return isinstance(value, SCALARS[kind])
+
+
+def test_the_table_of_the_page_has_the_columns_of_the_document_with_their_types(s3):
+    """Athena takes a partition's columns from its address, so that they are none of the table's own."""
+    run = ran("emr.two", dag=pipeline(one=("succeed",), two=("fail",)))
+    with pytest.raises(JobError):
+        run.execute("emr.verdict")
+    found = document(s3)
+    columns, partitions = re.search(r"runs \((.*?)\)\nPARTITIONED BY \((.*?)\)", DDL, re.DOTALL).groups()
+    types = dict(column.replace("`", "", 2).split(maxsplit=1) for column in split(columns))
+    keys = [column.strip("`").partition("` ")[0].split()[0] for column in split(partitions)]
+    assert {name: one for name, one in types.items() if name in found and not fits(found[name], one)} == {}
+    assert set(types) == set(found) - set(keys)
+    assert keys == re.findall(r"(\w+)=", DOCUMENT)
+    assert {"string": fits("s", "bigint"), "struct": fits({"a": 1}, "struct<b: int>")} == {
+        "string": False,
+        "struct": False,
+    }
 
 
 def test_no_document_is_written_where_the_environment_wants_none(environment, s3):
