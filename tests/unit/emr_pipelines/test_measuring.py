@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import UTC, datetime
 
 import pytest
 from airflow.sdk import DAG
 from moto.cloudwatch.models import cloudwatch_backends
 
-from emr_pipelines import ROWS, EmrJobOperator, EmrPipeline, QualityCheckOperator, SparkJob, clients
+from emr_pipelines import ROWS, EmrJobOperator, EmrPipeline, QualityCheckOperator, SparkJob, clients, measuring
+from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import JobError
+from emr_pipelines.job_metrics import METRICS, Datum
 from tests.support.endpoint import CLIENT_ENVIRONMENT, ROOT
 from tests.support.scripted_runs import Run, client_of, endpoint, environment, s3
 
@@ -174,6 +177,23 @@ def test_cloudwatch_is_told_only_where_the_environment_says_so(environment, monk
     run = Run(pipeline(one=("succeed",)), "a/b")
     run.execute("emr.acquire", "emr.one")
     assert [one for one in caplog.records if one.levelname == "WARNING"] == []
+
+
+def test_airflow_hears_each_metric_in_its_own_way(monkeypatch):
+    told = []
+    for kind in ("incr", "gauge", "timing"):
+        monkeypatch.setattr(measuring.stats, kind, lambda *of, tags, kind=kind: told.append((kind, *of, tuple(tags))))
+    of = dict.fromkeys(("Deployment", "JobType", "Target", "Dag", "Task"), "any")
+    measuring.publish(current_environment(), [Datum(metric, 2.0, time.time(), of) for metric in METRICS])
+    assert told == [
+        ("incr", "emr_pipelines.job.runs", 2, ("job_type", "target")),
+        ("incr", "emr_pipelines.job.failures", 2, ("job_type", "target")),
+        ("timing", "emr_pipelines.job.duration", 2000.0, ("job_type", "target", "dag", "task")),
+        ("gauge", "emr_pipelines.job.rows", 2.0, ("dag", "task")),
+        ("gauge", "emr_pipelines.job.rows_per_second", 2.0, ("dag", "task")),
+        ("gauge", "emr_pipelines.compute.use", 2.0, ("target",)),
+        ("gauge", "emr_pipelines.orphans", 2.0, ()),
+    ]
 
 
 def ran(*tasks, dag):
