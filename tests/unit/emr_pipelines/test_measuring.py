@@ -9,12 +9,23 @@ from datetime import UTC, datetime
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import TaskDeferred
 from moto.cloudwatch.models import cloudwatch_backends
 
-from emr_pipelines import ROWS, EmrJobOperator, EmrPipeline, QualityCheckOperator, SparkJob, clients, measuring
+from emr_pipelines import (
+    ROWS,
+    EmrJobOperator,
+    EmrPipeline,
+    QualityCheckOperator,
+    SparkJob,
+    clients,
+    measuring,
+    operators,
+)
 from emr_pipelines.environments import current_environment
-from emr_pipelines.errors import JobError
+from emr_pipelines.errors import JobDeadlineError, JobError
 from emr_pipelines.job_metrics import METRICS, Datum
+from emr_pipelines.watching import wait_briefly
 from tests.support.endpoint import CLIENT_ENVIRONMENT, ROOT
 from tests.support.scripted_runs import Run, client_of, endpoint, environment, s3
 
@@ -128,6 +139,21 @@ def test_an_end_that_nobody_was_there_to_see_is_told_by_the_next_execution(told)
         run.execute("emr.one")
     assert (before, told()["JobRuns", BY_DEPLOYMENT]) == ((1, 1), (3, 3))
     assert len(run.told["emr.one", "job_ends"]) == 2
+
+
+def test_a_job_run_that_its_deadline_ended_counts_once(told, monkeypatch):
+    monkeypatch.setattr(operators, "wait_briefly", lambda look, done, _=0: wait_briefly(look, done, patience=0.3))
+    run = Run(pipeline(one=("hold", "one")), "a/b")
+    run.execute("emr.acquire")
+    with pytest.raises(TaskDeferred) as deferred:
+        run.execute("emr.one")
+    assert told() == {}
+    task = run.dag.get_task("emr.one").prepare_for_execution()
+    for _ in range(2):
+        with pytest.raises(JobDeadlineError):
+            task.resume(run._context("emr.one"), {"deadline": True}, **deferred.value.kwargs)
+    assert (told()["JobRuns", BY_DEPLOYMENT], told()["JobFailures", BY_DEPLOYMENT]) == ((1, 1), (1, 1))
+    assert [end["state"] for end in run.told["emr.one", "job_ends"]] == ["cancelled"]
 
 
 def test_a_check_says_how_many_rows_it_has_read_though_its_gate_lets_nothing_pass(endpoint, s3, told):
