@@ -36,6 +36,7 @@ from emr_pipelines import (
 )
 from emr_pipelines.cluster_jobs import CommandJob, FlinkJob, MapReduceJob
 from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.job_metrics import METRICS, PREFIX
 from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Standing, decide
 from emr_pipelines.policy import Policy
@@ -382,6 +383,23 @@ def error_tree() -> str:
     return f"```text\n{textwrap.dedent(drawn)}\n```"
 
 
+def measured() -> str:
+    """List what is measured of job runs and compute, as CloudWatch and as Airflow are told it."""
+    rows = [
+        [
+            code(one.name),
+            one.unit,
+            "; ".join(code(f"[{', '.join(view)}]") for view in one.views),
+            code(f"{PREFIX}.{one.stat}"),
+            f"{one.kind}, milliseconds" if one.kind == "timer" else one.kind,
+            ", ".join(code(tag) for tag in one.tags),
+            one.meaning,
+        ]
+        for one in METRICS
+    ]
+    return table(["in CloudWatch", "unit", "dimensions", "in Airflow's metrics", "kind", "tags", ""], rows)
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "contract": contract,
@@ -390,6 +408,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "eks settings": partial(settings_of, "eks"),
     "error tree": error_tree,
     "jobs": jobs,
+    "measured": measured,
     "operators": task_group_and_operators,
     "rules": rules,
     "rule types": rule_types,

@@ -57,9 +57,11 @@ class EmrJobOperator(BaseOperator):
     """Runs a job, once, on the compute that its pipeline acquired.
 
     Its XCom is ``{"compute": <id>, "job_run": <id>, "began": ..., "ended": ...}``, times in seconds since 1970; with ``stages``
-    it has a second one, ``staged``: ``{"dataset", "address", "partition", "version", "location"}``.
+    it has a second one, ``staged``: ``{"dataset", "address", "partition", "version", "location"}``. ``job_ends`` lists how the task's
+    job runs have ended.
 
-    :param job: what to run; its texts may hold templates.
+    :param job: what to run; its texts may hold templates. ``ROWS`` in them becomes a folder into which the job may write how many rows
+        it has handled.
     :param stages: the dataset's partition that the job writes; its value may be a template. Each job run writes a version of its
         own: ``STAGED`` in the job's texts becomes that version's folder, ``VERSION`` its name. Later tasks of the run name the
         folder by this task's ``staged``; readers see it when it is published.

@@ -28,7 +28,7 @@ from tests.unit.test_architecture import FLOORS
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "include" / "local_emr" / "README.md"])
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
-TITLE = re.compile(r"# ((?:include|dags)/\S+)\n")
+TITLE = re.compile(r"(?:#|--) ((?:include|dags)/\S+)\n")
 HOW_TO = ROOT / "docs" / "how-to"
 
 
@@ -225,7 +225,11 @@ def test_the_glossary_has_each_word_once():
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_a_page_names_no_folder_or_file_that_is_not_there(page):
     named = re.findall(r"`((?:dags|plugins|include|tests|benchmarks|docs)/[\w./-]*)`", page.read_text())
-    written = {title for _, text in blocks("python") + blocks("dqdl") + blocks("yaml") for title in TITLE.findall(text)}
+    written = {
+        title
+        for _, text in blocks("python") + blocks("dqdl") + blocks("yaml") + blocks("sql")
+        for title in TITLE.findall(text)
+    }
     assert [path for path in named if path not in written and not (ROOT / path).exists()] == []
 
 
@@ -259,7 +263,7 @@ def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "include", folder / "include", ignore=shutil.ignore_patterns("__pycache__", "local_*"))
     (folder / "dags").mkdir()
-    for _, text in blocks("python") + blocks("dqdl"):
+    for _, text in blocks("python") + blocks("dqdl") + blocks("sql"):
         if title := TITLE.match(text):
             path = folder / title[1]
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -274,6 +278,7 @@ def written(tmp_path_factory):
         ("flights_other_jobs", {"hive", "tuned", "listings"}),
         ("flights_anywhere", {"clean"}),
         ("flights_carriers", {"gather", "count"}),
+        ("flights_counted", {"land", "late"}),
     ],
 )
 def test_a_dag_of_the_pages_becomes_a_pipeline(dag, tasks, written, monkeypatch):
