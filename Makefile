@@ -12,7 +12,7 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos check-profiles lint format bench bench-quality bench-watch soak docs size \
-        wheel lock \
+        wheel mwaa lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -96,6 +96,9 @@ size: .venv/.ready ## work out Spark executors for the nodes of a cluster (TYPE=
 wheel: .venv/.ready ## build the wheel of emr_pipelines into dist/
 	@$(VENV)/uv build --quiet --wheel --python $(VENV)/python
 	@ls dist/*.whl
+
+mwaa: .venv/.ready ## package plugins, DAGs and include/ for Amazon MWAA into dist/mwaa/ (ENV=dev)
+	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.mwaa '$(if $(call typed,ENV,given),$(subst ','\'',$(ENV)),dev)'
 
 lock: .venv/.ready ## pin again what requirements.in and requirements-dev.in ask for
 	@$(VENV)/uv pip compile --quiet --universal --python-version 3.11 requirements.in -o requirements.txt
