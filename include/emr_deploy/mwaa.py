@@ -71,7 +71,8 @@ def _emptied(target: Path) -> None:
 def _parts(include: Path) -> Iterator[Path]:
     """Yield the folders that pipelines are made of."""
     for folder in include.iterdir():
-        if folder.is_dir() and folder.name not in _NO_PART and not (folder / "__init__.py").exists():
+        hidden, program = folder.name.startswith((".", "__")), (folder / "__init__.py").exists()
+        if folder.is_dir() and not hidden and not program and folder.name not in _NO_PART:
             yield folder
 
 
