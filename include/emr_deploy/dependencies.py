@@ -30,7 +30,7 @@ from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.specification import LOCK
 from emr_pipelines.targets.platforms import Platform
 
-_WITHOUT_WHEEL = re.compile(r"(?:Because |And because )?(\S+?==\S+?) has no (?:usable )?wheels")
+_WITHOUT_WHEEL = re.compile(r"(\S+?==\S+?) (?:has no (?:usable )?wheels|requires Python)")
 _OF_THE_BUILD = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
 """Files that tell how and where packages were installed: they would differ from build to build, and nothing that runs reads them."""
 
