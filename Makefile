@@ -11,8 +11,8 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos check-profiles lint format bench bench-quality bench-watch soak docs size \
-        deploy wheel lock \
+.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos test-topology chaos check-profiles check-dags lint format bench bench-quality \
+        bench-watch soak docs size infra infra-down deploy mwaa wheel lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -55,6 +55,9 @@ test-browser: .venv/.ready ## run the tests in a browser, with Chromium from the
 	fi; \
 	CHROMIUM="$$found" $(VENV)/python -m pytest tests/browser
 
+test-topology: .venv/.ready ## run the services of docker-compose.yaml as processes, and kill some, on a quiet machine
+	@$(VENV)/python -m pytest tests/topology
+
 test-chaos: .venv/.ready ## run a short chaos run as tests, in a real Airflow, on a quiet machine
 	@$(VENV)/python -m pytest tests/chaos
 
@@ -86,6 +89,9 @@ soak: .venv/.ready ## let jobs run and be waited for while calls fail and the tr
 
 check-profiles: .venv/.ready ## check every profile of every environment, a line for each
 	@PYTHONPATH=plugins $(VENV)/python -m emr_pipelines.check_profiles
+
+check-dags: .venv/.ready ## parse every DAG in each environment, without a database or a network (ENV=dev SECONDS=5)
+	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.check_dags $(call typed,ENV,--environment) $(call typed,SECONDS,--seconds)
 
 docs: .venv/.ready ## write the generated parts of docs/ again
 	@PYTHONPATH=include:plugins $(VENV)/python -m docs.generate

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local_airflow.ports import LOOPBACK
 
@@ -42,10 +43,9 @@ def new_secrets() -> Secrets:
     )
 
 
-def airflow_config(home: Path, root: Path, port: int, dag_folders: Sequence[Path], drawn: Secrets) -> Config:
-    """Return the `airflow.cfg` of the local system: SQLite, LocalExecutor, loopback only, quick on one machine."""
-    url = f"http://{LOOPBACK}:{port}"
-    bundles = [
+def local_bundles(dag_folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return the DAG bundles of folders, as `[dag_processor] dag_bundle_config_list` has them."""
+    return [
         {
             "name": folder.name if number == 0 else f"{folder.name}-{number}",
             "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
@@ -53,6 +53,11 @@ def airflow_config(home: Path, root: Path, port: int, dag_folders: Sequence[Path
         }
         for number, folder in enumerate(dag_folders)
     ]
+
+
+def airflow_config(home: Path, root: Path, port: int, dag_folders: Sequence[Path], drawn: Secrets) -> Config:
+    """Return the `airflow.cfg` of the local system: SQLite, LocalExecutor, loopback only, quick on one machine."""
+    url = f"http://{LOOPBACK}:{port}"
     return {
         "core": {
             "executor": "LocalExecutor",
@@ -73,7 +78,7 @@ def airflow_config(home: Path, root: Path, port: int, dag_folders: Sequence[Path
         "scheduler": {"scheduler_idle_sleep_time": "0.1"},  # the default, 1, is the gap between two tasks
         "workers": {"min_heartbeat_interval": "1"},
         "dag_processor": {
-            "dag_bundle_config_list": json.dumps(bundles),
+            "dag_bundle_config_list": json.dumps(local_bundles(dag_folders)),
             "refresh_interval": "5",  # a new DAG file is seen after at most this; a changed one at once
         },
     }

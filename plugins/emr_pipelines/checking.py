@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from botocore.exceptions import BotoCoreError, ClientError
 
 from emr_pipelines import quality
-from emr_pipelines.artifacts import Artifact, source_of
+from emr_pipelines.artifacts import CHECK_SCRIPT, Artifact, source_of
 from emr_pipelines.clients import clients_of_environment
 from emr_pipelines.datasets import STAGED, Partition, check_partition
 from emr_pipelines.errors import ConfigurationError, JobError
@@ -37,7 +37,6 @@ from emr_pipelines.quality import Decision, Gate, QualityResult, RuleResult, Rul
 from emr_pipelines.schema_registry import changes_from_current
 from emr_pipelines.targets.base import Compute
 
-CHECK_SCRIPT = "jobs/quality_check.py"
 QUALITY = "quality"
 """Key of the XCom that says what a check found and decided."""
 SCHEMA_RULE = "Schema of"
@@ -167,6 +166,7 @@ class QualityCheckOperator(EmrJobOperator):
         s3 = clients_of_environment(run.environment).repeating("s3")
         address, result = self._result(s3, run, job_run)
         result = self._found = self._with_schema(s3, result)
+        self.rows = result.rows
         decision = quality.decide(result)
         table = quality.format_table(result)
         run.context["ti"].xcom_push(key=QUALITY, value=_told(address, result, decision, table))

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from emr_pipelines.checking import CHECK_SCRIPT, QualityCheckOperator
+from emr_pipelines.artifacts import CHECK_SCRIPT
+from emr_pipelines.checking import QualityCheckOperator
 from emr_pipelines.jobs import Engine, Job, SparkJob, job_from
 from emr_pipelines.operators import EmrJobOperator
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,9 +14,11 @@ import pytest
 
 from local_airflow import AirflowClient
 from local_airflow.demo import await_dag
+from local_airflow.settings import local_bundles
 from tests.support.airflow import ROOT, running_airflow
 from tests.support.endpoint import CLIENT_ENVIRONMENT, running_endpoint
 from tests.support.postgresql import running_postgresql
+from tests.support.repository import Repository
 
 SEEDED = ["2013-01-15:2013-01-15", "2013-02-01:2013-03-03"]
 
@@ -102,7 +105,12 @@ def client_of(endpoint):
 
 
 @pytest.fixture(scope="session")
-def airflow(endpoint, client_of, tmp_path_factory):
+def repository(tmp_path_factory):
+    return Repository(tmp_path_factory.mktemp("git") / "repository")
+
+
+@pytest.fixture(scope="session")
+def airflow(endpoint, client_of, repository, tmp_path_factory):
     s3 = client_of("s3")
     for bucket in ("local-data", "local-logs", "local-artifacts"):
         s3.create_bucket(Bucket=bucket)
@@ -122,8 +130,11 @@ def airflow(endpoint, client_of, tmp_path_factory):
     (dags / "flights_catchup.py").write_text(catchup_dag())
     extra = [dags, ROOT / "tests" / "pipelines" / "dags"]
     home = tmp_path_factory.mktemp("airflow")
+    bundles = [*local_bundles([ROOT / "dags", *extra]), repository.bundle()]
     with running_postgresql() as database:
         environment = {
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
             "EMR_PIPELINES_INCLUDE": str(include_folder(tmp_path_factory.mktemp("include"))),
         }

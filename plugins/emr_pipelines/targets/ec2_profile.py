@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.applications import check_release_has, checked_applications
@@ -21,6 +22,7 @@ from emr_pipelines.targets.ec2_scaling import ManagedScaling
 from emr_pipelines.targets.ec2_security import Security, name_of_configuration
 from emr_pipelines.targets.ec2_setup import DEBUGGING, BootstrapAction, SetupStep
 from emr_pipelines.targets.names import Named, Names, named_in
+from emr_pipelines.targets.platforms import Platform, architectures_of, platform
 from emr_pipelines.targets.profile import (
     Classification,
     Like,
@@ -360,6 +362,23 @@ class Ec2Profile(ClusterSections):
     def place(self) -> tuple[str | None, ...]:
         """Where its clusters are found: everywhere in the region, or the one that it names."""
         return (*super().place, self.cluster)
+
+    @property
+    def platform(self) -> Platform:
+        """What the packages of its jobs are made for: the release's Python, on the processors that its instance types have.
+
+        :raises ConfigurationError: it names a cluster, whose nodes are not known here, or its nodes have processors of both kinds.
+        """
+        found = architectures_of(self.instance_types)
+        if len(found) != 1:
+            why = (
+                "its nodes have processors of both kinds, X86_64 and ARM64" if found else "cluster names one that runs"
+            )
+            raise ConfigurationError(
+                f"Profile {self.name!r} cannot run jobs with a lock file, for {why}: take it out of targets=, or write a profile whose "
+                "nodes have one kind"
+            )
+        return platform(self.release, self.python, found.pop())
 
     def cluster_name(self, lease: Lease) -> str:
         """Return the name by which the lease's cluster of this profile is found."""

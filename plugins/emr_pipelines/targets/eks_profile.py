@@ -13,6 +13,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.managed_encryption import EksEncryption
 from emr_pipelines.targets.names import Named, Names
+from emr_pipelines.targets.platforms import Architecture, Platform, platform
 from emr_pipelines.targets.profile import Classification, Like, Relaxation, RoleArn, Settings, given
 from emr_pipelines.targets.sections import ContainerSections, merged
 
@@ -25,6 +26,9 @@ _SHARED = frozenset(
 """Settings of the virtual cluster, which all runs share: they cannot be overridden for one of them."""
 
 _FIELDS = frozenset({"entry_point", "arguments", "spark_parameters"})
+
+_NODES = "spark.kubernetes.node.selector.kubernetes.io/arch"
+"""Chooses nodes by Kubernetes' own label of their processors (https://kubernetes.io/docs/reference/labels-annotations-taints/)."""
 
 IN_IMAGE = "local://"
 """How Spark on Kubernetes names a file of its container image."""
@@ -116,6 +120,8 @@ class EksProfile(ContainerSections):
     """Release label of EMR on EKS: ``-latest``, or a day."""
     execution_role: Annotated[RoleArn, Names("eks_role")]
     """The role that the jobs have."""
+    architecture: Architecture | None = None
+    """Processors of the nodes on which pods may run; without it any, and packages of jobs are made for X86_64."""
     driver: Pod = Pod()
     """Size of the driver, and the template of its pod."""
     executor: Executors = Executors()
@@ -140,6 +146,11 @@ class EksProfile(ContainerSections):
     """Job runs that may wait in that queue."""
     encryption: EksEncryption = EksEncryption()
     """What is encrypted, and with which keys."""
+
+    @property
+    def platform(self) -> Platform:
+        """What the packages of its jobs are made for."""
+        return platform(self.release, self.python, self.architecture or "X86_64")
 
     @property
     def relaxations(self) -> tuple[Relaxation, ...]:
@@ -207,8 +218,10 @@ class EksProfile(ContainerSections):
     @property
     def all_configurations(self) -> tuple[Classification, ...]:
         """Return what the sections become, and over it ``configurations``."""
-        own = self.spark_defaults(IN_IMAGE)
-        return merged([*([own] if own.properties else []), *self.configurations])
+        chosen = {_NODES: self.architecture.lower().replace("x86_64", "amd64")} if self.architecture else {}
+        nodes = Classification(classification="spark-defaults", properties=chosen)
+        own = [one for one in (self.spark_defaults(IN_IMAGE), nodes) if one.properties]
+        return merged([*own, *self.configurations])
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -21,8 +21,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.keys import Key, Lease
 from emr_pipelines.targets.names import Named, Names, named_in
+from emr_pipelines.targets.platforms import Platform
 from emr_pipelines.targets.secret_names import Properties
 
 Relaxed = Literal[
@@ -162,6 +164,17 @@ class Profile(Settings):
     def most_nodes(self) -> int | None:
         """Nodes of a cluster, or workers of one job, that there may be at a time; ``None`` when nothing bounds them."""
         return None
+
+    @property
+    def platform(self) -> Platform:
+        """What the packages of its jobs are made for.
+
+        :raises ConfigurationError: that is not known.
+        """
+        raise ConfigurationError(
+            f"Profile {self.name!r} of target {self.target!r} says no platform for the packages of jobs: take it out of targets=, or the "
+            "lock file away"
+        )
 
     def tags_for(self, lease: Lease) -> dict[str, str]:
         """Return the tags of compute that is made for a lease."""

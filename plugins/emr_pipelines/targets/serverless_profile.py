@@ -18,6 +18,7 @@ from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.hive_settings import ServerlessHive
 from emr_pipelines.targets.managed_encryption import IdentityCenter, ServerlessEncryption
 from emr_pipelines.targets.names import Names
+from emr_pipelines.targets.platforms import Architecture, Platform, platform
 from emr_pipelines.targets.profile import (
     Classification,
     Like,
@@ -204,7 +205,7 @@ class ServerlessProfile(ContainerSections):
     """Release label of the applications."""
     execution_role: Annotated[RoleArn, Names("role", "emr-serverless.amazonaws.com")]
     """The role that the jobs have."""
-    architecture: Literal["X86_64", "ARM64"] = "X86_64"
+    architecture: Architecture = "X86_64"
     """Processors of the workers."""
     driver: Worker = Worker(cpu=4, memory=16)
     """The Spark driver."""
@@ -252,6 +253,11 @@ class ServerlessProfile(ContainerSections):
         self.encryption.require(self.region, managed_logs=self.managed_logs, cloudwatch=self.cloudwatch is not None)
         self.require_told(self.encryption.spark())
         return self
+
+    @property
+    def platform(self) -> Platform:
+        """What the packages of its jobs are made for."""
+        return platform(self.release, self.python, self.architecture)
 
     @property
     def relaxations(self) -> tuple[Relaxation, ...]:

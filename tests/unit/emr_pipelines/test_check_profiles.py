@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import runpy
-
-import pytest
-
 from emr_pipelines.check_profiles import main
-from emr_pipelines.environments import environment_files, include_folder
+from emr_pipelines.environments import include_folder
 
 GOOD = """\
 deployment: team-a
@@ -56,10 +52,3 @@ def test_one_node_is_counted_as_one(tmp_path, capsys):
     (tmp_path / "dev.yaml").write_text(GOOD + ec2)
     assert main(tmp_path) == 0
     assert "in us-east-1, at most 1 node;" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("environment", environment_files(include_folder() / "compute"))
-@pytest.mark.parametrize("dag", sorted((include_folder().parent / "dags").glob("*.py")), ids=lambda path: path.stem)
-def test_a_dag_that_ships_can_be_parsed_in_every_environment_that_ships(dag, environment, monkeypatch):
-    monkeypatch.setenv("EMR_PIPELINES_ENVIRONMENT", environment)
-    assert runpy.run_path(str(dag))["__doc__"]
