@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -179,4 +180,6 @@ def _end(release: Release, steps: Sequence[Step], *, dry_run: bool) -> str:
 
 
 if __name__ == "__main__":
+    # What this command has to say it says itself: Airflow's logging would write between the lines, and into the JSON.
+    logging.disable(logging.WARNING)
     sys.exit(main())

@@ -6,23 +6,24 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from emr_deploy import releases, uploads
+from emr_deploy import dependencies, releases, uploads
 from emr_deploy.account import Account
 from emr_deploy.needs import regions_of
 from emr_deploy.releases import Release
 from emr_deploy.steps import Step
 from emr_pipelines.artifacts import Artifact
-from emr_pipelines.environments import Environment
+from emr_pipelines.environments import Environment, include_folder
 
 
 def steps(environment: Environment, artifacts: list[Artifact], release: Release, account: Account | None) -> list[Step]:
-    """Return the steps of a deploy: what is uploaded to each bucket, and last the record that it was.
+    """Return the steps of a deploy: files, and packages of jobs, for each bucket, and last the record that they are there.
 
     Without an account nothing is asked, and each step may be needed. What else a deploy brings to an account stands here, before
     the record.
     """
     return [
         *_uploads(environment, artifacts, account),
+        *dependencies.steps(environment, include_folder(), lambda region: account and account.client("s3", region)),
         *_records(environment, release, account),
     ]
 

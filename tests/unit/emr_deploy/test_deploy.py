@@ -169,7 +169,7 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(include, trial, c
 def test_nothing_is_deployed_where_something_is_missing(include, trial, capsys):
     trial.delete_bucket(Bucket="trial-data")
     code, said, complained = deploy(capsys)
-    sentence = "there is no bucket 'trial-data' (buckets.data): `make infra` makes it, or name one that there is"
+    sentence = "there is no bucket 'trial-data' (buckets.data): `make infra` makes it, on one machine `make up`; or name one that there is"
     assert (code, said) == (1, [])
     assert complained == [f"missing   {sentence}", "Nothing was deployed."]
     assert objects(trial) == {}
@@ -264,6 +264,15 @@ def test_local_without_a_running_system_is_told(include, capsys, monkeypatch, tm
     assert capsys.readouterr().err.splitlines() == [
         "AWS was not asked, and nothing was deployed: nothing of this machine runs: type make up"
     ]
+
+
+def test_behind_the_local_endpoint_only_what_it_has_is_looked_for(include, trial, capsys, monkeypatch):
+    nowhere = "{target: ec2, region: us-east-1, subnet: subnet-1, service_role: nobody, key_pair: none, primary: {type: m5.xlarge}}"
+    (include / "compute" / "trial.yaml").write_text(TRIAL.replace("profiles: {", f"profiles: {{ec2: {nowhere}, "))
+    assert deploy(capsys, "--dry-run")[0] == 1
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    monkeypatch.setattr(command.endpoint, "answers", lambda url: url == "http://127.0.0.1:4566")
+    assert deploy(capsys, "--dry-run")[::2] == (0, [])
 
 
 def test_the_commit_of_a_checkout_is_told_and_that_it_was_changed_since(tmp_path):
