@@ -11,8 +11,8 @@ PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos chaos check-profiles check-dags lint format bench bench-quality bench-watch soak docs size \
-        wheel lock \
+.PHONY: help demo up down status password local-emr test test-unit test-browser test-chaos test-topology chaos check-profiles check-dags lint format bench bench-quality \
+        bench-watch soak docs size infra infra-down deploy mwaa wheel lock \
         compose-env clean clean-all
 
 help: ## list the commands
@@ -55,6 +55,9 @@ test-browser: .venv/.ready ## run the tests in a browser, with Chromium from the
 	fi; \
 	CHROMIUM="$$found" $(VENV)/python -m pytest tests/browser
 
+test-topology: .venv/.ready ## run the services of docker-compose.yaml as processes, and kill some, on a quiet machine
+	@$(VENV)/python -m pytest tests/topology
+
 test-chaos: .venv/.ready ## run a short chaos run as tests, in a real Airflow, on a quiet machine
 	@$(VENV)/python -m pytest tests/chaos
 
@@ -95,6 +98,10 @@ docs: .venv/.ready ## write the generated parts of docs/ again
 
 size: .venv/.ready ## work out Spark executors for the nodes of a cluster (TYPE=r5.4xlarge COUNT=10)
 	@PYTHONPATH=plugins $(VENV)/python -m emr_pipelines.size_executors $(call typed,TYPE,) $(call typed,COUNT,)
+
+deploy: .venv/.ready ## check what profiles name, and lay job code into the account (ENV=dev DRY_RUN=yes JSON=yes)
+	@PYTHONPATH=plugins:include $(VENV)/python -m emr_deploy $(call typed,ENV,) $(if $(call typed,DRY_RUN,with),--dry-run) \
+	  $(if $(call typed,JSON,with),--json)
 
 wheel: .venv/.ready ## build the wheel of emr_pipelines into dist/
 	@$(VENV)/uv build --quiet --wheel --python $(VENV)/python

@@ -130,6 +130,7 @@ _SECTIONS = {
     "s3": {"multipart_size": 134217728},
     "hive": {"metastore": "glue"},
     "tables": ["iceberg"],
+    "python": "3.11",
 }
 _ROLE = "arn:aws:iam::123456789012:role"
 _KEY = "arn:aws:kms:us-east-1:123456789012:key/12345678-1234-1234-1234-123456789012"
@@ -221,6 +222,7 @@ SAMPLES: Mapping[str, Sample] = {
             "virtual_cluster": "0123456789abcdefghijklmno",
             "security_configuration": "0123456789abcdefghijklmno",
             "release": "emr-7.0.0-latest",
+            "architecture": "ARM64",
             "execution_role": f"{_ROLE}/other",
             "driver": {"cores": 4},
             "executor": {"cores": 4},

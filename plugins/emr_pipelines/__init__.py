@@ -21,6 +21,7 @@ from emr_pipelines.operators import EmrJobOperator
 from emr_pipelines.pipeline import EmrPipeline
 from emr_pipelines.publishing import PublishOperator
 from emr_pipelines.reaping import EmrReaperOperator
+from emr_pipelines.row_counts import ROWS
 
 __all__ = [  # noqa: RUF022  # in Python's own order
     "ApproveOperator",
@@ -38,6 +39,7 @@ __all__ = [  # noqa: RUF022  # in Python's own order
     "PartitionsCheckOperator",
     "PublishOperator",
     "QualityCheckOperator",
+    "ROWS",
     "S3DistCpJob",
     "STAGED",
     "SparkJob",

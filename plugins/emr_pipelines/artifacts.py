@@ -1,7 +1,8 @@
 """Job code in S3: uploaded once per content, under an address that its content decides.
 
 What a DAG names by a path below ``include/`` is pinned when compute is acquired: a retry runs the same bytes, and acquiring again
-takes what the file holds then, in the version of the DAG's bundle that the run has.
+takes what the file holds then, in the version of the DAG's bundle that the run has. The packages of a lock file are one archive for
+each platform, which ``make deploy`` has built and laid there: no worker of Airflow builds it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from emr_pipelines.bundles import code_folder
 from emr_pipelines.clients import s3_of_profile
 from emr_pipelines.environments import Environment, include_folder
 from emr_pipelines.errors import ConfigurationError
-from emr_pipelines.jobs import SparkSqlJob
+from emr_pipelines.jobs import Job, SparkSqlJob
+from emr_pipelines.specification import LOCK
+from emr_pipelines.targets.platforms import Platform
 from emr_pipelines.targets.profile import Profile
 from emr_pipelines.targets.refusals import REFUSALS, refused
 
@@ -41,6 +44,12 @@ class Artifact:
     def key(self) -> str:
         """The object's key: the same content always has the same one."""
         return f"code/{hashlib.sha256(self.content).hexdigest()[:32]}/{self.name}"
+
+
+def packages_key(lock: bytes, platform: Platform) -> str:
+    """Return the key of the archive with a lock file's packages: the same lock and platform always have the same one."""
+    made_of = b"\0".join((lock, platform.python.encode(), platform.architecture.encode(), platform.glibc.encode()))
+    return f"packages/{hashlib.sha256(made_of).hexdigest()[:32]}/packages.tar.gz"
 
 
 def is_address(path: str) -> bool:
@@ -66,6 +75,12 @@ def source_of(path: str) -> Path:
     return source
 
 
+def lock_beside(job: Job) -> list[str]:
+    """List the lock file of a job's script, where there is one beside it."""
+    path = job.lock()
+    return [path] if path and not is_address(path) and (code_folder() / path).is_file() else []
+
+
 def read_artifact(path: str) -> Artifact:
     """Read a file below ``include/``."""
     return Artifact(path, PurePosixPath(path).name, source_of(path).read_bytes())
@@ -74,7 +89,9 @@ def read_artifact(path: str) -> Artifact:
 def pin(environment: Environment, profile: Profile, artifacts: Iterable[Artifact]) -> dict[str, str]:
     """Upload what the bucket of a profile's region does not hold yet; return the address of each artifact by its path.
 
-    :raises ConfigurationError: the bucket does not exist.
+    The address of a lock file is that of its packages.
+
+    :raises ConfigurationError: the bucket does not exist, or the archive of a lock file's packages does not.
     :raises ComputeUnavailableError: S3 could not be reached there, throttled, or failed.
     :raises ComputeError: S3 refused.
     """
@@ -82,23 +99,47 @@ def pin(environment: Environment, profile: Profile, artifacts: Iterable[Artifact
     addresses: dict[str, str] = {}
     try:
         for artifact in artifacts:
-            if artifact.path not in addresses:
-                _put_once(s3_of_profile(profile), bucket, artifact, profile.region)
-                addresses[artifact.path] = f"s3://{bucket}/{artifact.key}"
+            if artifact.path in addresses:
+                continue
+            s3 = s3_of_profile(profile)
+            if artifact.path.endswith(LOCK):
+                key = packages_key(artifact.content, profile.platform)
+                if size_of(s3, bucket, key) is None:
+                    raise ConfigurationError(
+                        f"The packages of {artifact.path} for {profile.platform} (profile {profile.name!r}) are not in bucket {bucket!r}: "
+                        f"build and upload them with `make deploy ENV={environment.name}`"
+                    )
+            else:
+                key = artifact.key
+                if not is_there(s3, bucket, artifact):
+                    put(s3, bucket, artifact, profile.region)
+            addresses[artifact.path] = f"s3://{bucket}/{key}"
     except REFUSALS as error:
         what = f"the job code could not be laid into bucket {bucket!r} for profile {profile.name!r} in {profile.region}"
         raise refused(error, what, "No job was started for it.") from error
     return addresses
 
 
-def _put_once(s3: Any, bucket: str, artifact: Artifact, region: str) -> None:
+def is_there(s3: Any, bucket: str, artifact: Artifact) -> bool:
+    """Whether a bucket holds an artifact whole; without the bucket there is none."""
+    return size_of(s3, bucket, artifact.key) == len(artifact.content)
+
+
+def size_of(s3: Any, bucket: str, key: str) -> int | None:
+    """Return how many bytes an object has; ``None`` when there is none, or no such bucket."""
     try:
-        head = s3.head_object(Bucket=bucket, Key=artifact.key)
-        if head["ContentLength"] == len(artifact.content):
-            return
+        return int(s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:  # noqa: PLR2004  # HTTP's own number
             raise
+        return None
+
+
+def put(s3: Any, bucket: str, artifact: Artifact, region: str) -> None:
+    """Lay an artifact into the bucket of a region.
+
+    :raises ConfigurationError: the bucket does not exist.
+    """
     try:
         s3.put_object(Bucket=bucket, Key=artifact.key, Body=artifact.content)
     except s3.exceptions.NoSuchBucket:

@@ -41,12 +41,16 @@ def check_folder(folder: Path) -> Iterator[Line]:
         yield Line(str(folder), "there is no environment: write one, such as dev.yaml", wrong=True)
     for environment, path in files.items():
         try:
-            yield from _check(environment, path)
+            yield from check_environment(environment, path)
         except ConfigurationError as error:
             yield Line(environment, str(error), wrong=True)
 
 
-def _check(environment: str, path: Path) -> Iterator[Line]:
+def check_environment(environment: str, path: Path) -> Iterator[Line]:
+    """Check one environment, a line for each profile.
+
+    :raises ConfigurationError: the file is wrong in another way.
+    """
     document, rules = read_document(path), read_rules(path)
     right = True
     for name in document.settings["profiles"]:

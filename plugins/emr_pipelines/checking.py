@@ -166,6 +166,7 @@ class QualityCheckOperator(EmrJobOperator):
         s3 = clients_of_environment(run.environment).repeating("s3")
         address, result = self._result(s3, run, job_run)
         result = self._found = self._with_schema(s3, result)
+        self.rows = result.rows
         decision = quality.decide(result)
         table = quality.format_table(result)
         run.context["ti"].xcom_push(key=QUALITY, value=_told(address, result, decision, table))

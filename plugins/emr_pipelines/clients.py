@@ -75,8 +75,8 @@ def _password_of(connection: str) -> str:
 
 
 @lru_cache(maxsize=32)
-def maker_of(connection: str | None, region: str) -> Callable[[str, Any], Any]:
-    """Return what makes clients of a connection, by service and retries.
+def maker_of(connection: str | None, region: str) -> Callable[..., Any]:
+    """Return what makes clients of a connection, by service and retries, and by the seconds to connect and to wait for an answer.
 
     Credentials, assumed roles and session tags are the amazon provider's work (``AwsBaseHook``).
     """
@@ -87,8 +87,8 @@ def maker_of(connection: str | None, region: str) -> Callable[[str, Any], Any]:
     session = hook.get_session(region_name=region)
     alone = threading.Lock()
 
-    def make(service: str, retries: Any) -> Any:
-        config = Config(retries=retries, connect_timeout=10, read_timeout=60)
+    def make(service: str, retries: Any, connect: float = 10, answer: float = 60) -> Any:
+        config = Config(retries=retries, connect_timeout=connect, read_timeout=answer)
         endpoint = hook.conn_config.get_service_endpoint_url(service)
         with alone:
             return session.client(service, endpoint_url=endpoint, config=config, verify=hook.verify)
@@ -110,3 +110,9 @@ def clients_of_environment(environment: Environment) -> Clients:
     """Return the clients of what belongs to no profile, such as what is published: those of the first profile in the file."""
     first = next(iter(environment.profiles.values()))
     return clients_for(first.connection, first.region)
+
+
+def brief_client(environment: Environment, service: str, attempts: int) -> Any:
+    """Return a client for what must not keep a task waiting: each attempt is given up after seconds. Reached as the first profile is."""
+    first = next(iter(environment.profiles.values()))
+    return maker_of(first.connection, first.region)(service, {"total_max_attempts": attempts}, connect=2, answer=5)

@@ -140,15 +140,23 @@ class Staged:
     version: str
     location: str
 
-    def fill(self, value: Any) -> Any:
-        """Put the version's location and name where a job's texts say ``STAGED`` and ``VERSION``."""
-        if isinstance(value, str):
-            return value.replace(STAGED, self.location).replace(VERSION, self.version)
-        if isinstance(value, Mapping):
-            return {name: self.fill(one) for name, one in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.fill(one) for one in value]
+    @property
+    def words(self) -> dict[str, str]:
+        """What the version's location and name stand for in a job's texts."""
+        return {STAGED: self.location, VERSION: self.version}
+
+
+def filled(value: Any, words: Mapping[str, str]) -> Any:
+    """Return a JSON value with words in its texts replaced, such as ``STAGED`` by the folder that a job run writes."""
+    if isinstance(value, str):
+        for word, meant in words.items():
+            value = value.replace(word, meant)
         return value
+    if isinstance(value, Mapping):
+        return {name: filled(one, words) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [filled(one, words) for one in value]
+    return value
 
 
 def check_partition(task_id: str, word: str, value: Any) -> None:

@@ -25,7 +25,18 @@ from emr_pipelines.profiles import profile_of, profile_part
 from emr_pipelines.targets.profile import Like, Profile
 
 _DEPLOYMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
-_SETTINGS = ("extends", "deployment", "buckets", "regions", "catalogue", "reaper", "watching", "presets", "profiles")
+_SETTINGS = (
+    "extends",
+    "deployment",
+    "buckets",
+    "regions",
+    "catalogue",
+    "reaper",
+    "watching",
+    "metrics",
+    "presets",
+    "profiles",
+)
 _SHARED = "defaults"
 _POLICY = "policy"
 _NO_ENVIRONMENTS = (_SHARED, _POLICY)
@@ -80,6 +91,17 @@ class Watching(BaseModel):
     """Airflow connection with which the queue is read."""
 
 
+class Measuring(BaseModel):
+    """What becomes of what is measured; Airflow's own metrics are always told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cloudwatch: bool = False
+    """Whether CloudWatch is told, too, in the region of the first profile of the file."""
+    run_log: bool = True
+    """Whether each run leaves a document in the bucket of logs."""
+
+
 class Catalogue(BaseModel):
     """The AWS Glue database whose tables publishing switches; reached as the first profile of the file is."""
 
@@ -93,7 +115,7 @@ class Catalogue(BaseModel):
 class Environment:
     """One file: profiles by name, buckets by purpose, the name of this Airflow installation, what its reaper does, how it waits.
 
-    ``catalogue`` is where it publishes tables, if it does.
+    ``catalogue`` is where it publishes tables, if it does; ``metrics`` says who is told what was measured.
     """
 
     name: str
@@ -104,6 +126,7 @@ class Environment:
     watching: Watching
     source: Path
     catalogue: Catalogue | None = None
+    metrics: Measuring = field(default_factory=Measuring)
     regions: Mapping[str, Buckets] = field(default_factory=dict)
     """Buckets of regions that have their own."""
     rules: Rules = field(default_factory=Rules)
@@ -190,6 +213,7 @@ def read_environment(path: Path, deployment: str | None = None) -> Environment:
         reaper=document.part("reaper").model(Reaping),
         watching=document.part("watching").model(Watching),
         source=path,
+        metrics=document.part("metrics").model(Measuring),
         catalogue=document.part("catalogue").model(Catalogue) if content.get("catalogue") is not None else None,
         regions={region: _buckets(_buckets_part(document, region)) for region in document.part("regions").settings},
         rules=rules,

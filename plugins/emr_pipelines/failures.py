@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from emr_pipelines.masking import masked
+
 TAIL_LINES = 30
 """Lines of each log that stand in the task's log."""
 
@@ -63,6 +65,11 @@ def _java_cause(lines: list[str]) -> str | None:
 def tail_of(text: str) -> list[str]:
     """Return the last lines of a log that are not empty."""
     return [line for line in text.splitlines() if line.strip()][-TAIL_LINES:]
+
+
+def tails_of(streams: Mapping[str, str]) -> list[str]:
+    """Return the ends of logs under their names, with secrets masked."""
+    return [masked(line) for stream, text in streams.items() for line in (f"--- end of {stream} ---", *tail_of(text))]
 
 
 def failure_message(  # noqa: PLR0913  # the lines that a person gets

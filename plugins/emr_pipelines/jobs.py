@@ -4,6 +4,7 @@ A job is data. It knows no AWS service: the target it runs on turns it into a st
 templates (``{{ data_interval_start | ds }}``), rendered before the job is submitted.
 
 A ``script``, ``file`` or ``jar`` is a path below ``include/``, uploaded once per content, or an ``s3://`` address taken as it is.
+Packages that a Python script imports stand in a lock file beside it: ``clean.requirements.txt`` beside ``clean.py``.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from emr_pipelines.cluster_jobs import (
     TrinoJob,
 )
 from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.specification import LOCK, Specification, check_names, say
 from emr_pipelines.specification import Engine as Engine  # noqa: PLC0414  # part of what this module tells others
-from emr_pipelines.specification import Specification, check_names, say
 
 
 class SparkJob(Specification):
@@ -55,6 +56,10 @@ class SparkJob(Specification):
     def code(self) -> tuple[str, ...]:
         """Return the script and everything shipped with it."""
         return (self.script, *self.py_files, *self.files, *self.jars)
+
+    def lock(self) -> str | None:
+        """Return the lock file of a Python script: the path beside it, whether there is such a file or not."""
+        return f"{self.script.removesuffix('.py')}{LOCK}" if self.script.endswith(".py") else None
 
 
 class SparkSqlJob(Specification):

@@ -11,8 +11,9 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 
 from emr_pipelines import failures
-from emr_pipelines.artifacts import Artifact, is_address, pin, read_artifact, source_of
-from emr_pipelines.datasets import STAGED_XCOM, Partition, Staged, check_staging, staged_template
+from emr_pipelines.artifacts import Artifact, is_address, lock_beside, pin, read_artifact, source_of
+from emr_pipelines.choosing import override
+from emr_pipelines.datasets import STAGED_XCOM, Partition, Staged, check_staging, filled, staged_template
 from emr_pipelines.endings import is_unwanted
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
 from emr_pipelines.hints import hint_for
@@ -21,7 +22,10 @@ from emr_pipelines.jobs import Job, job_from
 from emr_pipelines.keys import Action, Attempt, Key, Record, Standing, decide, fingerprint
 from emr_pipelines.links import JOB_LINKS, show_links
 from emr_pipelines.masking import masked
+from emr_pipelines.measuring import end_of, tell_end
 from emr_pipelines.membership import Run, membership_of
+from emr_pipelines.row_counts import ROWS, read_rows, rows_address, says_rows
+from emr_pipelines.specification import LOCK
 from emr_pipelines.targets import capabilities_of
 from emr_pipelines.targets.base import Compute, JobRun, Logs
 from emr_pipelines.targets.once import LISTING_LAG
@@ -80,7 +84,10 @@ class EmrJobOperator(BaseOperator):
         self.partition = stages.value if stages else None
         self._running: tuple[Compute, str] | None = None
         self._claimed: tuple[Compute, Key] | None = None
+        self.job_type = type(specification).__name__
+        self.rows: int | None = None
         self._task_instance: Any = None
+        self._store: Any = None
         self._unwanted = False
 
     @classmethod
@@ -105,7 +112,8 @@ class EmrJobOperator(BaseOperator):
 
     def code_paths(self) -> list[str]:
         """List what the job needs in S3 and the DAG names by a path below ``include/``."""
-        return [path for path in job_from(self.job).code() if not is_address(path)]
+        job = job_from(self.job)
+        return [*(path for path in job.code() if not is_address(path)), *lock_beside(job)]
 
     def artifact(self, path: str) -> Artifact:
         """Read one of them."""
@@ -121,7 +129,7 @@ class EmrJobOperator(BaseOperator):
             raise
 
     def _run(self, context: Context) -> Any:
-        self._task_instance = context["ti"]
+        self._task_instance, self._store = context["ti"], context["task_state_store"]
         run = Run.of(context)
         try:
             compute, job_run, submitted_at = self._start(run)
@@ -161,7 +169,7 @@ class EmrJobOperator(BaseOperator):
         self, context: Context, event: dict[str, Any], compute: dict[str, str], job_run: str, submitted_at: float
     ) -> Any:
         """Go on after a deferred wait."""
-        self._task_instance = context["ti"]
+        self._task_instance, self._store = context["ti"], context["task_state_store"]
         where = Compute.from_json(compute)
         self._running = (where, job_run)
         if event.get("deadline"):
@@ -243,8 +251,13 @@ class EmrJobOperator(BaseOperator):
 
     def _work(self, code: Mapping[str, str]) -> dict[str, Any]:
         """Return what says whether two job runs would do the same; not where: each writes a version of its own."""
-        work = {"job": self.job, "code": [code[path] for path in self.code_paths()]}
+        work = {"job": self.job, "code": [code[path] for path in self._pinned(code)]}
         return work if self.stages is None else {**work, "stages": self._partition().address}
+
+    def _pinned(self, code: Mapping[str, str]) -> list[str]:
+        """List what the job needs of what was pinned; a lock file that came or went since then changes nothing."""
+        paths = [*self.code_paths(), job_from(self.job).lock()]
+        return [path for path in dict.fromkeys(paths) if path and path in code]
 
     def _partition(self) -> Partition:
         """Return the partition that this run stages, now that its value is rendered."""
@@ -262,14 +275,17 @@ class EmrJobOperator(BaseOperator):
     def _submit(self, run: Run, compute: Compute, code: Mapping[str, str], record: Record) -> JobRun:
         key = self._key(run, record)
         job = self.prepare(run, code, key)
-        if self.stages is not None:
-            job = job_from(self._staged_by(key).fill(job.model_dump(mode="json")))
+        staged = self._staged_by(key).words if self.stages is not None else {}
+        words = staged | {ROWS: rows_address(run.environment, key)}
+        job = job_from(filled(job.model_dump(mode="json"), words))
         # What a mapped task runs may be known only now.
         check_engine(job, self.task_id, run.environment.profile(compute.profile))
         if self._unwanted:
             raise AirflowFailException("This task was ended before its job run was submitted. Nothing was started.")
         self._claimed = (compute, key)
         addresses = {path: code.get(path, path) for path in job.code()}
+        if (lock := job.lock()) and lock in code:
+            addresses[lock] = code[lock]
         return target_of(compute).submit(compute, job, addresses, key)
 
     def _key(self, run: Run, record: Record) -> Key:
@@ -299,9 +315,9 @@ class EmrJobOperator(BaseOperator):
             return Standing.ENDED, record.job_run
         try:
             if record.job_run:
-                return _standing_of(job_state_of(compute, record.job_run)), record.job_run
+                return self._seen(compute, record.job_run, job_state_of(compute, record.job_run)), record.job_run
             if found := target.find(compute, self._key(run, record)):
-                return _standing_of(found.state), found.id
+                return self._seen(compute, found.id, found.state), found.id
         except REFUSALS as error:
             raise JobError(
                 f"{error}: how the earlier job run of this task on {compute.id} (profile {compute.profile!r}) stands could not be asked. "
@@ -310,6 +326,17 @@ class EmrJobOperator(BaseOperator):
             ) from error
         # Nobody knows when a process that died had submitted: the lag counts from the first look for it.
         return (Standing.UNSEEN if looked < LISTING_LAG else Standing.ABSENT), None
+
+    def _seen(self, compute: Compute, job_run: str, state: JobState) -> Standing:
+        """Say how the earlier job run stands; tell of an end that nobody was there to tell of."""
+        if state.state.ended and state.state is not RunState.SUCCEEDED:
+            self._tell_end(compute, job_run, state)
+        return _standing_of(state)
+
+    def _tell_end(self, compute: Compute, job_run: str, state: JobState, reason: str = "") -> None:
+        ti = self._task_instance
+        end = end_of(ti, compute, job_run, state, kind=self.job_type, reason=reason, rows=self.rows)
+        tell_end(ti, self._store, end)
 
     def _cancel_older(self, record: Record | None, standing: Standing, existing: str | None) -> None:
         """End what an older generation left alive before the next one starts."""
@@ -327,7 +354,10 @@ class EmrJobOperator(BaseOperator):
     def _cancelled(self, compute: Compute, job_run: str) -> JobState:
         """Cancel a job run and wait for its end: what is only being cancelled is live, and a retry would adopt it."""
         target_of(compute).cancel(compute, job_run)
-        return wait_briefly(lambda: job_state_of(compute, job_run), lambda state: state.state.ended, _CANCEL_SECONDS)
+        state = wait_briefly(lambda: job_state_of(compute, job_run), lambda state: state.state.ended, _CANCEL_SECONDS)
+        if state.state.ended:
+            self._tell_end(compute, job_run, state)
+        return state
 
     def _cancel_late(self, compute: Compute, job_run: str) -> None:
         """Cancel a job run whose time is up.
@@ -345,16 +375,23 @@ class EmrJobOperator(BaseOperator):
 
     def _pin_missing(self, run: Run, compute: Compute, code: Mapping[str, str]) -> dict[str, str]:
         """Upload what acquire could not know of: the code of a mapped task."""
-        missing = [self.artifact(path) for path in self.code_paths() if path not in code]
-        if not missing:
+        missing = [path for path in self.code_paths() if path not in code]
+        # A lock file alone has come after its script was pinned.
+        if all(path.endswith(LOCK) for path in missing):
             return {}
-        return pin(run.environment, run.environment.profile(compute.profile), missing)
+        profile = override(run.environment.profile(compute.profile), compute.overrides)
+        return pin(run.environment, profile, [self.artifact(path) for path in missing])
 
     def _ended(self, context: Context, compute: Compute, job_run: str, state: JobState) -> Any:
         self._running = None
         if state.state is RunState.SUCCEEDED:
-            self._tell_staged(Run.of(context))
-            return self.succeeded(Run.of(context), compute, job_run) | {"began": state.began, "ended": state.ended}
+            run = Run.of(context)
+            self._tell_staged(run)
+            self._count_rows(run)
+            try:
+                return self.succeeded(run, compute, job_run) | {"began": state.began, "ended": state.ended}
+            finally:
+                self._tell_end(compute, job_run, state)
         logs = self._logs(compute, job_run)
         found = failures.cause_in(logs.streams)
         # Of a job run that was ended from outside, its own log only shows how it was cut off.
@@ -362,22 +399,25 @@ class EmrJobOperator(BaseOperator):
         told = (found or state.reason) if by_itself else (state.reason or found)
         told = told or f"The job run ended {state.state} and gave no reason"
         cause = masked(told)
-        for line in (cause, *_tails(logs)):
+        for line in (cause, *failures.tails_of(logs.streams)):
             self.log.error("%s", line)
         left = self._left(compute)
         fault = f" (fault of: {state.fault})" if state.fault else ""
-        run = f"Job run {job_run} on {compute.id} ended as {state.state}{fault}."
         kind = JobCapacityError if state.fault is Fault.CAPACITY else JobError
-        hint = hint_for(told, logs.streams)
         message = failures.failure_message(
             cause,
-            hint=hint,
-            run=run,
+            hint=hint_for(told, logs.streams),
+            run=f"Job run {job_run} on {compute.id} ended as {state.state}{fault}.",
             still=_still(compute, left),
             retry=self._retry(context, left),
             address=logs.address,
         )
+        self._tell_end(compute, job_run, state, cause)
         raise kind(message)
+
+    def _count_rows(self, run: Run) -> None:
+        record = Record.from_json(self._store.get(RECORD)) if says_rows(self.job) else None
+        self.rows = read_rows(run.environment, self._key(run, record)) if record else None
 
     def _tell_staged(self, run: Run) -> None:
         """Tell later tasks what the job run has written."""
@@ -463,11 +503,3 @@ def _standing_of(state: JobState) -> Standing:
     if state.state.ended:
         return {RunState.SUCCEEDED: Standing.SUCCEEDED, RunState.LOST: Standing.LOST}.get(state.state, Standing.ENDED)
     return Standing.CANCELLING if state.state is RunState.CANCELLING else Standing.LIVE
-
-
-def _tails(logs: Logs) -> list[str]:
-    return [
-        masked(line)
-        for stream, text in logs.streams.items()
-        for line in (f"--- end of {stream} ---", *failures.tail_of(text))
-    ]

@@ -15,8 +15,10 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from emr_pipelines.clients import target_of_profile
 from emr_pipelines.environments import Environment, Reaping, current_environment
 from emr_pipelines.errors import ComputeError
+from emr_pipelines.job_metrics import DEPLOYMENT, ORPHANS, Datum
 from emr_pipelines.keys import Lease
 from emr_pipelines.links import REAPER_LINKS, show_links, xcom_page
+from emr_pipelines.measuring import publish
 from emr_pipelines.missing import remembered
 from emr_pipelines.releasing import end
 from emr_pipelines.targets.base import Owned, Target
@@ -119,6 +121,8 @@ class EmrReaperOperator(BaseOperator):
         context["ti"].xcom_push(key="return_value", value=rows)
         show_links(context, {"findings": xcom_page(context)})
         self._tell(rows, environment)
+        of = {DEPLOYMENT: environment.deployment}
+        publish(environment, [Datum(ORPHANS, orphans_among(rows), time.time(), of)])
         if troubles:
             raise ComputeError(
                 f"{'; '.join(troubles)}. All else was looked at; the reaper's next run tries again, and until then what is left may "
@@ -145,6 +149,11 @@ class EmrReaperOperator(BaseOperator):
                 ", ".join(unmatched),
             )
         self.log.info("Ended %s", ", ".join(row["what"] for row in rows if row["done"] == ENDED) or "nothing")
+
+
+def orphans_among(rows: Sequence[Row]) -> int:
+    """Count what was found without a run, whatever its age and whatever was done about it."""
+    return len([row for row in rows if row["found"].startswith(str(Finding.ORPHANED))])
 
 
 def reap(environment: Environment, reaper: Reaping) -> tuple[list[Row], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from emr_pipelines.environments import Environment, current_environment
 from emr_pipelines.errors import ComputeError, ComputeOccupiedError, JobError
 from emr_pipelines.keys import Lease
 from emr_pipelines.membership import Membership, Run
+from emr_pipelines.run_log import RELEASED, close
 from emr_pipelines.targets.base import Compute, Target
 from emr_pipelines.targets.refusals import is_unreachable
 from emr_pipelines.targets.states import Phase
@@ -35,6 +37,7 @@ class ReleaseOperator(BaseOperator):
         """Release; the XCom lists the ids of the compute that was ended."""
         run = Run.of(context)
         ended = release_lease(run.environment, run.lease, run.membership.offer.profiles, run.unused())
+        context["ti"].xcom_push(key=RELEASED, value=time.time())
         self.log.info("Released %s", ", ".join(ended) or "nothing: no compute of this run was alive")
         return ended
 
@@ -127,16 +130,18 @@ class ReleaseOnTimeout:
 
 
 class VerdictOperator(BaseOperator):
-    """Fails when any task of the pipeline failed, so that a run whose release succeeded is not green for that."""
+    """Fails when any task of the pipeline failed, so that a run whose release succeeded is not green for that; writes the run log."""
 
     ui_color = "#d8e8f5"
 
     def execute(self, context: Context) -> None:
         """Read the states of the pipeline's tasks."""
         ti = context["ti"]
-        group = Run.of(context).membership.group_id
+        run = Run.of(context)
+        group = run.membership.group_id
         states = ti.get_task_states(dag_id=ti.dag_id, task_group_id=group, run_ids=[ti.run_id]).get(ti.run_id, {})
         failed = failures_among(states)
+        close(run, failed)
         if failed:
             raise JobError(
                 f"{failed[0]} failed: see its log for the cause. Also not successful: {', '.join(failed[1:]) or 'nothing else'}."

@@ -12,6 +12,9 @@ from emr_pipelines.errors import ConfigurationError
 Engine = Literal["spark", "hive", "hadoop", "flink", "trino", "hbase", "command"]
 """What a job needs from compute: an application of EMR, or a shell on the primary node of a cluster."""
 
+LOCK = ".requirements.txt"
+"""Ending of a lock file: the packages of the script beside it, each with its version."""
+
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 
@@ -30,6 +33,10 @@ class Specification(BaseModel):
     def code(self) -> tuple[str, ...]:
         """Return the paths and addresses of everything that must lie in S3 before the job can run."""
         return ()
+
+    def lock(self) -> str | None:
+        """Return the path of the lock file that would say which packages the job imports; ``None`` of a job that has none."""
+        return None
 
     def engines(self) -> tuple[Engine, ...]:
         """Return the engines that can run this job, the preferred one first."""

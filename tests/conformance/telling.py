@@ -26,6 +26,7 @@ from emr_pipelines import EmrJobOperator, EmrPipeline, SparkJob, clients
 from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import EmrPipelinesError
 from emr_pipelines.keys import Key, Lease, Record
+from emr_pipelines.operators import RECORD
 from emr_pipelines.targets import target_for
 from emr_pipelines.targets.base import Compute
 from local_emr.endpoint import running
@@ -174,7 +175,7 @@ class Play:
     @property
     def job_run(self) -> str:
         """The job run that the task remembers."""
-        (record,) = (Record.from_json(value) for value in self._stores["job"].values())
+        record = Record.from_json(self._stores["job"][RECORD])
         assert record is not None
         assert record.job_run is not None
         return record.job_run

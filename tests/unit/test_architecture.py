@@ -13,7 +13,7 @@ LOCAL_EMR = ROOT / "include" / "local_emr"
 
 FLOORS = [
     {"errors"},
-    {"specification", "cluster_jobs", "jobs", "keys", "failures", "hints", "masking"},
+    {"specification", "cluster_jobs", "jobs", "keys", "failures", "hints", "masking", "job_metrics"},
     {"targets"},
     {"documents", "quality"},
     {"policy", "profiles"},
@@ -35,13 +35,15 @@ FLOORS = [
         "datasets",
         "manifests",
         "catalogue",
+        "measuring",
+        "row_counts",
     },
     {"watching"},
     {"operators"},
     {"checking"},
     {"approving"},
     {"publishing"},
-    {"engines", "acquiring", "releasing", "reaping", "completeness"},
+    {"engines", "acquiring", "run_log", "releasing", "reaping", "completeness"},
     {"pipeline"},
     {"__init__"},
 ]
@@ -87,7 +89,9 @@ def test_a_room_keeps_out_what_it_must_not_know(folder, forbidden):
     assert known & forbidden == set()
 
 
-@pytest.mark.parametrize("module", ["specification", "cluster_jobs", "jobs", "keys", "failures", "hints", "masking"])
+@pytest.mark.parametrize(
+    "module", ["specification", "cluster_jobs", "jobs", "keys", "failures", "hints", "masking", "job_metrics"]
+)
 def test_pure_modules_speak_to_nobody(module):
     known = {name.split(".")[0] for name in imports_of(PACKAGE / f"{module}.py")}
     assert known & {"airflow", "boto3", "botocore", "requests", "socket", "subprocess"} == set()

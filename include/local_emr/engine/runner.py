@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from local_emr.engine.archives import unpack
 from local_emr.engine.cache import Cache
 from local_emr.engine.contract import Outcome, RunningStep, Step
 from local_emr.engine.failures import UNKNOWN
@@ -118,7 +119,8 @@ class Engine:
         """Raise FileNotFoundError for a script or jar that is not there, ValueError for an impossible setting."""
         place = self._place(folder, cluster)
         _bring_files(command, place)
-        launched = launch(command, self.java(), place, environment, spark_defaults)
+        unpacked = unpack(command.options, spark_defaults, place) if isinstance(command, SparkCommand) else {}
+        launched = launch(command, self.java(), place, {**unpacked, **environment}, spark_defaults)
         for note in launched.notes:
             controller.say(f"INFO {note}")
         if isinstance(command, SparkCommand) and command.uses_metastore:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local_emr.engine import Outcome, Step
-from local_emr.runs import archives, logs
+from local_emr.runs import logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from local_emr.engine import Engine, RunningStep
 
 logger = logging.getLogger(__name__)
-
-PLACE = "work"
-"""The part of an attempt's folder in which the engine runs it."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +71,11 @@ class Execution:
 
     def _outcome(self, key: str, work: Work) -> Outcome:
         try:
-            unpacked = archives.unpack(work.step.args, work.spark_defaults, work.folder / PLACE, self._buckets)
             step = self._engine.start(
                 work.step,
                 folder=work.folder,
                 cluster=work.cluster,
-                environment={**unpacked, **work.environment},
+                environment=work.environment,
                 spark_defaults=work.spark_defaults,
             )
             with self._lock:

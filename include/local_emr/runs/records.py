@@ -8,7 +8,7 @@ import math
 import re
 import secrets
 import string
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from local_emr.faults import Lag
@@ -159,7 +159,9 @@ class Records(Generic[Record]):
 
     def save(self, record: Record, *names: str) -> None:
         """Write the record where `names` fill the pattern's stars; a reader and a crash see the old one or the new one."""
-        text = json.dumps(asdict(record))  # type: ignore[call-overload]  # records are dataclasses
+        text = json.dumps(
+            record, default=vars
+        )  # not asdict, which copies deeply: a cluster of 256 steps is saved often
         known = self._versions.get(names, [])
         if known and known[-1].text == text:
             return

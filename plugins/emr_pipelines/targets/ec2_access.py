@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from emr_pipelines.targets.names import Names
 from emr_pipelines.targets.profile import Like, RoleArn, Settings, given
 from emr_pipelines.targets.secret_references import SecretArn
 
@@ -94,6 +95,7 @@ class Ranger(Settings):
                 r"arn:aws[a-zA-Z0-9-]*:logs:[a-z0-9-]+:\d{12}:log-group:\S+",
                 "arn:aws:logs:<region>:<account>:log-group:ranger",
             ),
+            Names("log_group"),
         ]
         | None
     ) = None

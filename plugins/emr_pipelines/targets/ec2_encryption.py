@@ -9,11 +9,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import model_validator
 
+from emr_pipelines.targets.names import Names
 from emr_pipelines.targets.profile import Like, Settings, given
 from emr_pipelines.targets.secret_references import KmsKey
 
 Bucket = Annotated[str, Like(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "example-bucket")]
-S3Object = Annotated[str, Like(r"(s3://|arn:aws[a-zA-Z0-9-]*:s3:::)[^/]+/.+", "s3://example-bucket/file.zip")]
+S3Object = Annotated[
+    str, Like(r"(s3://|arn:aws[a-zA-Z0-9-]*:s3:::)[^/]+/.+", "s3://example-bucket/file.zip"), Names("object")
+]
 """An object in S3, as an address or an ARN."""
 
 _KMS_MODES = ("SSE-KMS", "CSE-KMS")

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from emr_pipelines.targets.ec2_scaling import AutomaticScaling, Unit
+from emr_pipelines.targets.names import Names
 from emr_pipelines.targets.profile import Classification, Like, Settings, given
 
 InstanceType = Annotated[str, Like(r"[a-z0-9-]+\.[a-z0-9-]+", "m5.xlarge")]
-Ami = Annotated[str, Like(r"ami-[0-9a-f]+", "ami-0123456789abcdef0")]
+Ami = Annotated[str, Like(r"ami-[0-9a-f]+", "ami-0123456789abcdef0"), Names("ami")]
 Price = Annotated[str, Field(coerce_numbers_to_str=True), Like(r"\d+(\.\d+)?", "0.40")]
 """US dollars an hour."""
 

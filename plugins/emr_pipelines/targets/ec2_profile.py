@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.applications import check_release_has, checked_applications
@@ -19,6 +21,8 @@ from emr_pipelines.targets.ec2_nodes import ClusterNodes, Nodes, place_members
 from emr_pipelines.targets.ec2_scaling import ManagedScaling
 from emr_pipelines.targets.ec2_security import Security, name_of_configuration
 from emr_pipelines.targets.ec2_setup import DEBUGGING, BootstrapAction, SetupStep
+from emr_pipelines.targets.names import Named, Names, named_in
+from emr_pipelines.targets.platforms import Platform, architectures_of, platform
 from emr_pipelines.targets.profile import (
     Classification,
     Like,
@@ -62,7 +66,7 @@ _PER_JOB = frozenset({"deploy_mode", "execution_role"})
 
 _CLUSTER_ID = re.compile(r"j-[0-9A-Z]{13}")
 
-AvailabilityZone = Annotated[str, Like(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "us-east-1a")]
+AvailabilityZone = Annotated[str, Like(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "us-east-1a"), Names("zone")]
 
 
 class Ec2Profile(ClusterSections):
@@ -73,9 +77,9 @@ class Ec2Profile(ClusterSections):
     """
 
     target: Literal["ec2"]
-    cluster: Annotated[str, Like(r"[^<>$|`]{1,256}", "analytics")] | None = None
+    cluster: Annotated[str, Like(r"[^<>$|`]{1,256}", "analytics"), Names("cluster")] | None = None
     """A cluster that runs already, by its id (``j-`` and thirteen letters and digits) or its name: what shapes one is not given then."""
-    release: Release = "emr-7.9.0"
+    release: Annotated[Release, Names("release")] = "emr-7.9.0"
     applications: Annotated[tuple[str, ...], AfterValidator(checked_applications)] = ("Spark", "Hive")
     """What is installed; what the run's jobs need joins it."""
     primary: Nodes | None = None
@@ -83,7 +87,7 @@ class Ec2Profile(ClusterSections):
     core: Nodes | None = None
     task: Nodes | None = None
     managed_scaling: ManagedScaling | None = None
-    scaling_role: str | None = None
+    scaling_role: Annotated[str, Names("role", "application-autoscaling.amazonaws.com")] | None = None
     """Name of the role of custom automatic scaling, such as ``EMR_AutoScaling_DefaultRole``."""
     scale_down_behavior: Literal["TERMINATE_AT_TASK_COMPLETION", "TERMINATE_AT_INSTANCE_HOUR"] | None = None
     """When an instance that is too many ends."""
@@ -97,7 +101,7 @@ class Ec2Profile(ClusterSections):
     """Instead of subnets, in the default VPC; several only with instance fleets."""
     placement_group: Literal["SPREAD"] | None = None
     """Puts three primary nodes on hardware of their own."""
-    key_pair: str | None = None
+    key_pair: Annotated[str, Names("key_pair")] | None = None
     primary_security_group: SecurityGroup | None = None
     core_security_group: SecurityGroup | None = None
     service_access_security_group: SecurityGroup | None = None
@@ -105,14 +109,14 @@ class Ec2Profile(ClusterSections):
     additional_primary_security_groups: tuple[SecurityGroup, ...] = ()
     additional_core_security_groups: tuple[SecurityGroup, ...] = ()
     """Of core and task nodes."""
-    service_role: str = "EMR_DefaultRole"
-    instance_profile: str = "EMR_EC2_DefaultRole"
+    service_role: Annotated[str, Names("role", "elasticmapreduce.amazonaws.com")] = "EMR_DefaultRole"
+    instance_profile: Annotated[str, Names("instance_profile", "ec2.amazonaws.com")] = "EMR_EC2_DefaultRole"
     """Whose role the jobs run under."""
     execution_role: RoleArn | None = None
     """The role that Spark and Hive jobs run under in place of the instance profile's (a runtime role), from emr-6.7.0 on."""
     security: Security = Security()
     """What the security configuration says that is made for such clusters."""
-    security_configuration: str | None = None
+    security_configuration: Annotated[str, Names("security_configuration")] | None = None
     """Name of a security configuration that there is, in place of ``security``, but for the realm and passwords of ``kerberos``."""
     public_subnet: bool = False
     """Says that the subnets are public, or that the default VPC's may be taken: a relaxation, which a policy may forbid."""
@@ -238,6 +242,29 @@ class Ec2Profile(ClusterSections):
         return self.nodes.instance_types if self.nodes else ()
 
     @property
+    def named(self) -> tuple[Named, ...]:
+        """What its clusters need; of one that is only named, what was written: defaults of what shapes a cluster mean nothing then."""
+        if self.cluster:
+            return tuple(one for one in named_in(self) if one.setting.partition(".")[0] in self.model_fields_set)
+        subnets = " ".join(self.subnets or filter(None, (self.subnet,)))
+        fits = {
+            "subnet": "" if self.public_subnet else "private",
+            "security_group": subnets,
+        }
+        nodes = {"primary": self.primary, "core": self.core, "task": self.task}
+        places = subnets or " ".join(self.availability_zones)
+        return (
+            *(replace(one, of=fits.get(one.kind, one.of)) for one in named_in(self)),
+            *(
+                Named("instance_type", instance_type, role, places)
+                for role, some in nodes.items()
+                if some
+                for instance_type in some.instance_types
+            ),
+            *(Named("application", name, "applications", self.release) for name in self.applications),
+        )
+
+    @property
     def most_nodes(self) -> int:
         """Instances that the cluster may have at a time, the primary ones among them; none are started of one that is only named."""
         return self.nodes.most if self.nodes else 0
@@ -335,6 +362,23 @@ class Ec2Profile(ClusterSections):
     def place(self) -> tuple[str | None, ...]:
         """Where its clusters are found: everywhere in the region, or the one that it names."""
         return (*super().place, self.cluster)
+
+    @property
+    def platform(self) -> Platform:
+        """What the packages of its jobs are made for: the release's Python, on the processors that its instance types have.
+
+        :raises ConfigurationError: it names a cluster, whose nodes are not known here, or its nodes have processors of both kinds.
+        """
+        found = architectures_of(self.instance_types)
+        if len(found) != 1:
+            why = (
+                "its nodes have processors of both kinds, X86_64 and ARM64" if found else "cluster names one that runs"
+            )
+            raise ConfigurationError(
+                f"Profile {self.name!r} cannot run jobs with a lock file, for {why}: take it out of targets=, or write a profile whose "
+                "nodes have one kind"
+            )
+        return platform(self.release, self.python, found.pop())
 
     def cluster_name(self, lease: Lease) -> str:
         """Return the name by which the lease's cluster of this profile is found."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from emr_pipelines.keys import lease_in
+from emr_pipelines.targets.names import Names
 from emr_pipelines.targets.profile import Like, Settings, given
 
 _RUNNER = "command-runner.jar"
@@ -26,7 +27,7 @@ class BootstrapAction(Settings):
     """A script that runs on every instance before the applications start."""
 
     name: str
-    script: Annotated[str, Like(r"s3://[^/\s]+/\S+", "s3://example-bucket/script.sh")]
+    script: Annotated[str, Like(r"s3://[^/\s]+/\S+", "s3://example-bucket/script.sh"), Names("object")]
     args: tuple[str, ...] = ()
 
     def request(self) -> dict[str, Any]:
@@ -39,7 +40,7 @@ class SetupStep(Settings):
 
     name: str = Field(min_length=1, max_length=256)
     command: tuple[str, ...] = ()
-    jar: str | None = None
+    jar: Annotated[str, Names("object")] | None = None
     """Where it lies in S3, or on the primary node."""
     main_class: str | None = None
     args: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from emr_pipelines.cluster_jobs import (
 )
 from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.targets.ec2_profile import Ec2Profile
-from emr_pipelines.targets.job_runs import settings, spark_options
+from emr_pipelines.targets.job_runs import packages_conf, settings, spark_options
 from emr_pipelines.targets.profile import given
 from emr_pipelines.targets.states import Fault, JobState, RunState
 
@@ -55,7 +55,10 @@ def _jar_step(job: Job, code: Mapping[str, str], profile: Ec2Profile) -> dict[st
 def _command(job: Job, code: Mapping[str, str], profile: Ec2Profile) -> list[str]:  # noqa: C901, PLR0911  # a few lines for each job
     match job:
         case SparkJob():
-            options = ["--deploy-mode", profile.deploy_mode, *spark_options(job, code, {}, profile.table_jars)]
+            packages = packages_conf(job, code, profile.stated_of_spark(), "spark.yarn.appMasterEnv")
+            # YARN unpacks archives for what runs in its containers, and for no driver outside of them.
+            mode = "cluster" if packages else profile.deploy_mode
+            options = ["--deploy-mode", mode, *spark_options(job, code, {}, profile.table_jars, packages)]
             return ["spark-submit", *options, code[job.script], *job.args]
         case SparkSqlJob():
             words = settings("--conf", job.conf) + settings("--hivevar", job.variables)

@@ -13,7 +13,14 @@ from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key
 from emr_pipelines.targets.base import Usage
 from emr_pipelines.targets.eks_profile import IN_IMAGE, EksProfile, JobTemplate
-from emr_pipelines.targets.job_runs import NODE_LOST, configuration, one_text, settings, spark_options
+from emr_pipelines.targets.job_runs import (
+    NODE_LOST,
+    configuration,
+    one_text,
+    packages_conf,
+    settings,
+    spark_options,
+)
 from emr_pipelines.targets.profile import given
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 
@@ -76,7 +83,8 @@ def run_request(job: Job, code: Mapping[str, str], key: Key, profile: EksProfile
     :raises ComputeError: the job template has no place for something that the job needs.
     """
     jars = profile.table_jars(IN_IMAGE)
-    driver = job_driver(job, code, spark_sizes(profile), jars)
+    packages = packages_conf(job, code, profile.stated_of_spark(), "spark.kubernetes.driverEnv")
+    driver = job_driver(job, code, spark_sizes(profile), jars, packages)
     common = {"clientToken": key.id, "name": key.name, "tags": profile.run_tags(key)}
     retry = {"maxAttempts": profile.attempts} if profile.attempts else None
     if profile.job_template:
@@ -84,7 +92,9 @@ def run_request(job: Job, code: Mapping[str, str], key: Key, profile: EksProfile
             {
                 **common,
                 "jobTemplateId": profile.job_template.id,
-                "jobTemplateParameters": template_parameters(profile.job_template, driver, job_driver(job, code, {})),
+                "jobTemplateParameters": template_parameters(
+                    profile.job_template, driver, job_driver(job, code, {}, packages=packages)
+                ),
                 "retryPolicyConfiguration": retry,
             }
         )
@@ -106,8 +116,16 @@ def run_request(job: Job, code: Mapping[str, str], key: Key, profile: EksProfile
     )
 
 
-def job_driver(job: Job, code: Mapping[str, str], sizes: Mapping[str, str], jars: Sequence[str] = ()) -> dict[str, Any]:
+def job_driver(
+    job: Job,
+    code: Mapping[str, str],
+    sizes: Mapping[str, str],
+    jars: Sequence[str] = (),
+    packages: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Return the ``JobDriver`` of a job, with pods of these sizes; ``jars`` are the profile's, which the job's join.
+
+    ``packages`` is what ``packages_conf`` says.
 
     :raises ComputeError: an argument is empty, which EMR on EKS refuses.
     """
@@ -117,7 +135,7 @@ def job_driver(job: Job, code: Mapping[str, str], sizes: Mapping[str, str], jars
                 raise ComputeError(
                     "EMR on EKS takes no empty argument, and args= has one: give it another value. Nothing was started."
                 )
-            words = one_text(spark_options(job, code, sizes, jars))
+            words = one_text(spark_options(job, code, sizes, jars, packages))
             parts = {
                 "entryPoint": code[job.script],
                 "entryPointArguments": list(job.args) or None,

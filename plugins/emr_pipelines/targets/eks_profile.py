@@ -12,6 +12,8 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.managed_encryption import EksEncryption
+from emr_pipelines.targets.names import Named, Names
+from emr_pipelines.targets.platforms import Architecture, Platform, platform
 from emr_pipelines.targets.profile import Classification, Like, Relaxation, RoleArn, Settings, given
 from emr_pipelines.targets.sections import ContainerSections, merged
 
@@ -25,12 +27,15 @@ _SHARED = frozenset(
 
 _FIELDS = frozenset({"entry_point", "arguments", "spark_parameters"})
 
+_NODES = "spark.kubernetes.node.selector.kubernetes.io/arch"
+"""Chooses nodes by Kubernetes' own label of their processors (https://kubernetes.io/docs/reference/labels-annotations-taints/)."""
+
 IN_IMAGE = "local://"
 """How Spark on Kubernetes names a file of its container image."""
 
 Identifier = Annotated[str, Like(r"[0-9a-z]{1,64}", "0123456789abcdefghij")]
 Release = Annotated[str, Like(r"emr-(spark-)?\d+\.\d+(\.\d+)?-(latest|\d{8})", "emr-7.9.0-latest")]
-PodTemplate = Annotated[str, Like(r"(s3://[^/]+/.+|/.+)", "s3://example-bucket/driver.yaml")]
+PodTemplate = Annotated[str, Like(r"(s3://[^/]+/.+|/.+)", "s3://example-bucket/driver.yaml"), Names("object")]
 """An address in S3, or the path of a file in the container image."""
 
 
@@ -51,7 +56,7 @@ class Executors(Pod):
 class CloudWatch(Settings):
     """Where in CloudWatch Logs the logs go, beside S3."""
 
-    log_group: Annotated[str, Like(r"[.\-_/#A-Za-z0-9]{1,512}", "/aws/emr-containers")]
+    log_group: Annotated[str, Like(r"[.\-_/#A-Za-z0-9]{1,512}", "/aws/emr-containers"), Names("log_group")]
     log_stream_prefix: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
 
 
@@ -68,7 +73,7 @@ class JobTemplate(Settings):
     A parameter's value may name ``{entry_point}``, ``{arguments[0]}`` and so on, and ``{spark_parameters}`` of the job.
     """
 
-    id: Identifier
+    id: Annotated[Identifier, Names("job_template")]
     parameters: dict[str, str]
 
     @field_validator("parameters")
@@ -103,18 +108,20 @@ class EksProfile(ContainerSections):
     """
 
     target: Literal["eks"]
-    eks_cluster: Annotated[str, Like(r"[0-9A-Za-z][A-Za-z0-9\-_]{0,99}", "analytics")]
+    eks_cluster: Annotated[str, Like(r"[0-9A-Za-z][A-Za-z0-9\-_]{0,99}", "analytics"), Names("eks_cluster")]
     """Name of the EKS cluster."""
     namespace: Annotated[str, Like(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "emr-jobs")]
     """Kubernetes namespace that EMR on EKS was let into."""
-    virtual_cluster: Identifier | None = None
+    virtual_cluster: Annotated[Identifier, Names("virtual_cluster")] | None = None
     """Id of a virtual cluster to use as it is; then none is made."""
-    security_configuration: Identifier | None = None
+    security_configuration: Annotated[Identifier, Names("eks_security_configuration")] | None = None
     """Id of a security configuration of EMR on EKS, for a virtual cluster that is made: Lake Formation and its certificates."""
-    release: Release = "emr-7.9.0-latest"
+    release: Annotated[Release, Names("eks_release")] = "emr-7.9.0-latest"
     """Release label of EMR on EKS: ``-latest``, or a day."""
-    execution_role: RoleArn
+    execution_role: Annotated[RoleArn, Names("eks_role")]
     """The role that the jobs have."""
+    architecture: Architecture | None = None
+    """Processors of the nodes on which pods may run; without it any, and packages of jobs are made for X86_64."""
     driver: Pod = Pod()
     """Size of the driver, and the template of its pod."""
     executor: Executors = Executors()
@@ -139,6 +146,11 @@ class EksProfile(ContainerSections):
     """Job runs that may wait in that queue."""
     encryption: EksEncryption = EksEncryption()
     """What is encrypted, and with which keys."""
+
+    @property
+    def platform(self) -> Platform:
+        """What the packages of its jobs are made for."""
+        return platform(self.release, self.python, self.architecture or "X86_64")
 
     @property
     def relaxations(self) -> tuple[Relaxation, ...]:
@@ -187,6 +199,12 @@ class EksProfile(ContainerSections):
         return self
 
     @property
+    def named(self) -> tuple[Named, ...]:
+        """What its job runs need; the namespace only where a virtual cluster is made in it."""
+        made = () if self.virtual_cluster else (Named("namespace", self.namespace, "namespace", self.eks_cluster),)
+        return (*super().named, *made)
+
+    @property
     def most_nodes(self) -> int | None:
         """Pods that a job may have at a time: its driver and executors."""
         executors = self.most_executors(self.executor.count, dynamic=False)
@@ -200,8 +218,10 @@ class EksProfile(ContainerSections):
     @property
     def all_configurations(self) -> tuple[Classification, ...]:
         """Return what the sections become, and over it ``configurations``."""
-        own = self.spark_defaults(IN_IMAGE)
-        return merged([*([own] if own.properties else []), *self.configurations])
+        chosen = {_NODES: self.architecture.lower().replace("x86_64", "amd64")} if self.architecture else {}
+        nodes = Classification(classification="spark-defaults", properties=chosen)
+        own = [one for one in (self.spark_defaults(IN_IMAGE), nodes) if one.properties]
+        return merged([*own, *self.configurations])
 
     @property
     def warnings(self) -> tuple[str, ...]:

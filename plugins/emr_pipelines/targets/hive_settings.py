@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, model_validator
 
+from emr_pipelines.targets.names import Names
 from emr_pipelines.targets.profile import Like, Settings, given
 from emr_pipelines.targets.secret_names import ANNOTATION, SecretName, is_arn
 
@@ -28,7 +29,7 @@ def _metastore(text: str) -> str:
     return text
 
 
-Warehouse = Annotated[str, Like(r"(s3|hdfs)://.+", "s3://example-bucket/warehouse/")]
+Warehouse = Annotated[str, Like(r"(s3|hdfs)://.+", "s3://example-bucket/warehouse/"), Names("folder")]
 
 
 class MetastoreDatabase(Settings):

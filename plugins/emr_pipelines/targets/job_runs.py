@@ -9,11 +9,14 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from emr_pipelines.jobs import SparkJob
+from emr_pipelines.jobs import Job, SparkJob
 from emr_pipelines.keys import fingerprint
 from emr_pipelines.targets.base import Compute, JobRun, Owned
 from emr_pipelines.targets.profile import DEPLOYMENT_TAG, LEASE_TAG, PROFILE_TAG, Classification, given
 from emr_pipelines.targets.states import JobState
+
+_PACKAGES = "packages"
+"""Folder into which a job's packages are unpacked."""
 
 ENDED_SLACK = 300.0
 """Seconds by which the service's clock may be behind ours, when a listing is asked for what was created since."""
@@ -82,19 +85,43 @@ def _token(request: Mapping[str, Any], ended: Iterable[str]) -> str:
     return fingerprint({"request": request, "after": sorted(ended)})
 
 
+def packages_conf(job: Job, code: Mapping[str, str], stated: Mapping[str, str], driver: str) -> dict[str, str]:
+    """Return what lets driver and executors import the packages of a job's lock file; nothing, where ``code`` has none.
+
+    Spark unpacks the archive into each one's working folder. ``stated`` is what the profile says of Spark, ``driver`` what the names of
+    a driver's variables begin with. Sources: ``spark.archives`` and ``spark.executorEnv`` on Spark's configuration page; EMR Serverless
+    User Guide, "Using Python libraries with EMR Serverless".
+    """
+    archive = code.get(job.lock() or "")
+    if not isinstance(job, SparkJob) or archive is None:
+        return {}
+    own = {
+        "spark.archives": (f"{archive}#{_PACKAGES}", ","),
+        f"{driver}.PYTHONPATH": (f"./{_PACKAGES}", ":"),
+        "spark.executorEnv.PYTHONPATH": (f"./{_PACKAGES}", ":"),
+    }
+    others = {**stated, **job.conf}
+    return {name: between.join(filter(None, (value, others.get(name)))) for name, (value, between) in own.items()}
+
+
 def spark_options(
-    job: SparkJob, code: Mapping[str, str], conf: Mapping[str, str], jars: Sequence[str] = ()
+    job: SparkJob,
+    code: Mapping[str, str],
+    conf: Mapping[str, str],
+    jars: Sequence[str] = (),
+    packages: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Return spark-submit's words before the script; ``code`` says where in S3 each file lies, the job's own conf wins.
 
-    ``--jars`` replaces ``spark.jars`` of the profile's configurations: ``jars`` are those, and stay with the job's own.
+    ``--jars`` replaces ``spark.jars`` of the profile's configurations: ``jars`` are those, and stay with the job's own. ``packages`` is
+    what ``packages_conf`` says.
     """
     words = ["--class", job.main_class] if job.main_class else []
     for option, paths in (("--py-files", job.py_files), ("--files", job.files), ("--jars", job.jars)):
         if paths:
             kept = jars if option == "--jars" else ()
             words += [option, ",".join((*(code[path] for path in paths), *kept))]
-    return words + settings("--conf", {**conf, **job.conf})
+    return words + settings("--conf", {**conf, **job.conf, **(packages or {})})
 
 
 def settings(option: str, values: Mapping[str, str]) -> list[str]:

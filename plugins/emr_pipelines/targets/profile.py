@@ -21,7 +21,10 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.keys import Key, Lease
+from emr_pipelines.targets.names import Named, Names, named_in
+from emr_pipelines.targets.platforms import Platform
 from emr_pipelines.targets.secret_names import Properties
 
 Relaxed = Literal[
@@ -79,9 +82,9 @@ class Like:
 
 Address = Annotated[str, Like(r"s3://[^/\s]+/\S*", "s3://example-bucket/folder/")]
 Region = Annotated[str, Like(r"[a-z]{2}(-[a-z]+)+-\d", "us-east-1")]
-RoleArn = Annotated[str, AfterValidator(_role)]
-Subnet = Annotated[str, Like(r"subnet-[0-9a-f]+", "subnet-0123456789abcdef0")]
-SecurityGroup = Annotated[str, Like(r"sg-[0-9a-f]+", "sg-0123456789abcdef0")]
+RoleArn = Annotated[str, AfterValidator(_role), Names("role")]
+Subnet = Annotated[str, Like(r"subnet-[0-9a-f]+", "subnet-0123456789abcdef0"), Names("subnet")]
+SecurityGroup = Annotated[str, Like(r"sg-[0-9a-f]+", "sg-0123456789abcdef0"), Names("security_group")]
 
 
 class Settings(BaseModel):
@@ -117,7 +120,7 @@ class Profile(Settings):
     """The AWS region."""
     connection: str | None = None
     """The Airflow connection to AWS; ``None`` uses boto3's own chain (environment, instance role)."""
-    log_uri: Address
+    log_uri: Annotated[Address, Names("folder")]
     """Folder in S3 for the logs of job runs."""
     tags: dict[str, str] = {}
     """Tags of everything that is created, besides those that say whose it is."""
@@ -153,9 +156,25 @@ class Profile(Settings):
         return ()
 
     @property
+    def named(self) -> tuple[Named, ...]:
+        """What this profile names and its account has to have: subnets, roles, keys, addresses in S3 and the like."""
+        return tuple(named_in(self))
+
+    @property
     def most_nodes(self) -> int | None:
         """Nodes of a cluster, or workers of one job, that there may be at a time; ``None`` when nothing bounds them."""
         return None
+
+    @property
+    def platform(self) -> Platform:
+        """What the packages of its jobs are made for.
+
+        :raises ConfigurationError: that is not known.
+        """
+        raise ConfigurationError(
+            f"Profile {self.name!r} of target {self.target!r} says no platform for the packages of jobs: take it out of targets=, or the "
+            "lock file away"
+        )
 
     def tags_for(self, lease: Lease) -> dict[str, str]:
         """Return the tags of compute that is made for a lease."""

@@ -14,6 +14,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from emr_pipelines.targets.names import Names
+
 ANNOTATION = "EMR.secret@"
 
 _NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
@@ -30,7 +32,7 @@ def _secret(text: str) -> str:
     return text
 
 
-SecretName = Annotated[str, AfterValidator(_secret)]
+SecretName = Annotated[str, AfterValidator(_secret), Names("secret")]
 """Name or ARN of a secret in AWS Secrets Manager."""
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, model_validator
 
 from emr_pipelines.errors import ComputeError
+from emr_pipelines.targets.names import Names
 from emr_pipelines.targets.profile import Like, Settings
 
 _KEY = re.compile(r"arn:aws[a-zA-Z0-9-]*:kms:(?P<region>[a-z0-9-]+):\d{12}:key/[a-zA-Z0-9-]+")
@@ -21,7 +22,7 @@ def _key(text: str) -> str:
     return text
 
 
-KmsKey = Annotated[str, AfterValidator(_key)]
+KmsKey = Annotated[str, AfterValidator(_key), Names("kms_key")]
 SecretArn = Annotated[
     str,
     Like(
@@ -29,6 +30,7 @@ SecretArn = Annotated[
         "arn:aws:secretsmanager:<region>:<account>:secret:<name>",
         shown=False,
     ),
+    Names("secret"),
 ]
 
 
@@ -40,7 +42,7 @@ def region_of(key: str) -> str:
 class Secret(Settings):
     """Where a password lies: in Secrets Manager, or as the password of an Airflow connection. It is read when it is needed."""
 
-    secret: Annotated[str, Like(r"[A-Za-z0-9/_+=.@:-]+", "prod/emr/name", shown=False)] | None = None
+    secret: Annotated[str, Like(r"[A-Za-z0-9/_+=.@:-]+", "prod/emr/name", shown=False), Names("secret")] | None = None
     """Name or ARN of a secret in Secrets Manager, in the profile's region and account unless the ARN says another."""
     key: str | None = None
     """Which member of a secret that is a JSON object; without it, the whole secret is the password."""

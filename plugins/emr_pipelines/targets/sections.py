@@ -7,7 +7,7 @@ over the other settings of the sections. No classification stands twice in a req
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import model_validator
 
@@ -15,7 +15,8 @@ from emr_pipelines.targets import table_formats
 from emr_pipelines.targets.hadoop_settings import S3, Hdfs, MapReduce
 from emr_pipelines.targets.hive_settings import ClusterHive, HiveTables
 from emr_pipelines.targets.instance_sizes import size_of
-from emr_pipelines.targets.profile import Classification, Profile, Settings
+from emr_pipelines.targets.platforms import pythons_of
+from emr_pipelines.targets.profile import Classification, Like, Profile, Settings
 from emr_pipelines.targets.secret_names import ANNOTATION
 from emr_pipelines.targets.sizing import Executors, Nodes, container_warnings, executor_warnings, executors_for
 from emr_pipelines.targets.spark_settings import ClusterSpark, Spark, SparkSettings, number_in, settled
@@ -34,6 +35,22 @@ class Sections(Profile):
     tables: tuple[TableFormat, ...] = ()
     """Table formats that Spark knows without more ado; Iceberg's tables are in a catalog called ``iceberg``."""
     configurations: tuple[Classification, ...] = ()
+    python: Annotated[str, Like(r"3\.\d+", "'3.11'")] | None = None
+    """The Python of Spark jobs, where the release has several, such as ``'3.11'`` from emr-7.1.0 on; without it the release's default."""
+
+    @model_validator(mode="after")
+    def _python_comes_with_the_release(self) -> Self:
+        known = pythons_of(self.release)
+        if self.python and self.python not in known:
+            raise ValueError(
+                f"python: release {self.release} has {' and '.join(known)}: write {' or '.join(known)}, or change release"
+            )
+        return self
+
+    def _python_properties(self) -> dict[str, str]:
+        """Return what makes driver and executors take another Python than the release's default (Spark: ``spark.pyspark.python``)."""
+        chosen = self.python if self.python != pythons_of(self.release)[0] else None
+        return {"spark.pyspark.python": f"/usr/bin/python{chosen}"} if chosen else {}
 
     @model_validator(mode="after")
     def _tables_come_with_the_release(self) -> Self:
@@ -50,6 +67,10 @@ class Sections(Profile):
         """Yield the properties that the file itself names, in ``configurations`` and ``spark.conf``."""
         yield from _properties_in(self.configurations)
         yield from (self.spark.conf if self.spark else {}).items()
+
+    def stated_of_spark(self) -> dict[str, str]:
+        """Return what the profile says of Spark in Spark's own words, which wins over the other settings."""
+        return {**(self.spark.conf if self.spark else {}), **self._stated("spark-defaults")}
 
     def _stated(self, classification: str) -> dict[str, str]:
         """Return the properties of one of the profile's ``configurations``."""
@@ -124,7 +145,7 @@ class ClusterSections(Sections):
         return merged([*(one for one in own if one.properties), *self.configurations])
 
     def _of_spark(self) -> list[Classification]:
-        properties = self._table_properties()
+        properties = {**self._table_properties(), **self._python_properties()}
         if self.table_jars:
             properties["spark.jars"] = ",".join(self.table_jars)
         if self.hive and self.hive.warehouse:
@@ -198,15 +219,11 @@ class ContainerSections(Sections):
         """Return a job's sizes and numbers of executors, as ``spark``, ``configurations`` and ``maximum_workers`` have them."""
         spark = self.spark
         own = {**spark.sizes(), **spark.allocation()} if spark else {}
-        return settled({**sizes, **own}, self._stated_of_spark(), self.maximum_workers)
-
-    def _stated_of_spark(self) -> dict[str, str]:
-        """Return what the profile says of Spark in Spark's own words, which wins over the other settings."""
-        return {**(self.spark.conf if self.spark else {}), **self._stated("spark-defaults")}
+        return settled({**sizes, **own}, self.stated_of_spark(), self.maximum_workers)
 
     def require_told(self, encryption: Mapping[str, str]) -> None:
         """Raise ``ValueError`` where ``conf`` or ``configurations`` say otherwise than ``encryption``: they would win."""
-        stated = self._stated_of_spark()
+        stated = self.stated_of_spark()
         for name, value in encryption.items():
             if stated.get(name, value) != value:
                 raise ValueError(
@@ -225,7 +242,7 @@ class ContainerSections(Sections):
             "spark.dynamicAllocation.enabled": str(dynamic).lower(),
             "spark.executor.instances": str(count),
             **(spark.allocation() if spark else {}),
-            **self._stated_of_spark(),
+            **self.stated_of_spark(),
         }
         if told["spark.dynamicAllocation.enabled"].strip().lower() == "false":
             return number_in(told["spark.executor.instances"])
@@ -241,6 +258,7 @@ class ContainerSections(Sections):
         s3 = {**self.s3.emrfs(), **self.s3.s3a()} if self.s3 else {}
         properties = {
             **self._table_properties(),
+            **self._python_properties(),
             **({"spark.jars": ",".join(jars)} if jars else {}),
             **(self.hive.spark() if self.hive else {}),
             **{f"spark.hadoop.{name}": value for name, value in s3.items()},

@@ -8,7 +8,14 @@ from typing import Any
 
 from emr_pipelines.jobs import Engine, HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Key
-from emr_pipelines.targets.job_runs import NODE_LOST, configuration, one_text, settings, spark_options
+from emr_pipelines.targets.job_runs import (
+    NODE_LOST,
+    configuration,
+    one_text,
+    packages_conf,
+    settings,
+    spark_options,
+)
 from emr_pipelines.targets.profile import given
 from emr_pipelines.targets.serverless_profile import ServerlessProfile, portable
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
@@ -137,7 +144,8 @@ def run_request(job: Job, code: Mapping[str, str], key: Key, profile: Serverless
 def _driver(job: Job, code: Mapping[str, str], profile: ServerlessProfile) -> dict[str, Any]:
     match job:
         case SparkJob():
-            words = spark_options(job, code, spark_sizes(profile), profile.table_jars())
+            packages = packages_conf(job, code, profile.stated_of_spark(), "spark.emr-serverless.driverEnv")
+            words = spark_options(job, code, spark_sizes(profile), profile.table_jars(), packages)
             return _spark_submit(code[job.script], job.args, words)
         case SparkSqlJob():
             arguments = ("--script", code[job.script], *settings("--variable", job.variables))

@@ -17,6 +17,8 @@ from emr_pipelines.jobs import Engine
 from emr_pipelines.keys import Lease, name_of
 from emr_pipelines.targets.hive_settings import ServerlessHive
 from emr_pipelines.targets.managed_encryption import IdentityCenter, ServerlessEncryption
+from emr_pipelines.targets.names import Names
+from emr_pipelines.targets.platforms import Architecture, Platform, platform
 from emr_pipelines.targets.profile import (
     Classification,
     Like,
@@ -85,6 +87,7 @@ Image = Annotated[
         r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[\w./-]+(:[\w.-]+|@sha256:[0-9a-f]{64})",
         "123456789012.dkr.ecr.us-east-1.amazonaws.com/jobs:1.0",
     ),
+    Names("image"),
 ]
 
 
@@ -196,11 +199,13 @@ class ServerlessProfile(ContainerSections):
     target: Literal["serverless"]
     owner: Owner = "run"
     """``run``: applications of the run's own, deleted at its end; ``profile``: kept for all runs."""
-    release: Annotated[str, Like(r"emr-(spark-)?\d+\.\d+(\.\d+)?", "emr-7.9.0")] = "emr-7.9.0"
+    release: Annotated[str, Like(r"emr-(spark-)?\d+\.\d+(\.\d+)?", "emr-7.9.0"), Names("serverless_release")] = (
+        "emr-7.9.0"
+    )
     """Release label of the applications."""
-    execution_role: RoleArn
+    execution_role: Annotated[RoleArn, Names("role", "emr-serverless.amazonaws.com")]
     """The role that the jobs have."""
-    architecture: Literal["X86_64", "ARM64"] = "X86_64"
+    architecture: Architecture = "X86_64"
     """Processors of the workers."""
     driver: Worker = Worker(cpu=4, memory=16)
     """The Spark driver."""
@@ -248,6 +253,11 @@ class ServerlessProfile(ContainerSections):
         self.encryption.require(self.region, managed_logs=self.managed_logs, cloudwatch=self.cloudwatch is not None)
         self.require_told(self.encryption.spark())
         return self
+
+    @property
+    def platform(self) -> Platform:
+        """What the packages of its jobs are made for."""
+        return platform(self.release, self.python, self.architecture)
 
     @property
     def relaxations(self) -> tuple[Relaxation, ...]:

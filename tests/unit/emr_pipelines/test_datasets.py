@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emr_pipelines import STAGED, VERSION, CommandJob, Dataset, EmrJobOperator, EmrPipeline, HiveJob, SparkJob
-from emr_pipelines.datasets import Partition, Staged, staged
+from emr_pipelines.datasets import Partition, Staged, filled, staged
 from emr_pipelines.errors import ConfigurationError, NotStagedError
 from tests.unit.emr_pipelines.test_pipeline import include
 
@@ -145,7 +145,7 @@ def test_letters_and_digits_are_never_encoded(character):
 def test_placeholders_are_filled_wherever_they_stand():
     version = FLIGHTS.partition("1").staged("ff")
     texts = {"args": ["--to", STAGED, f"to={STAGED}x"], "conf": {"name": f"t_{VERSION}"}, "none": None, "flag": True}
-    assert version.fill(texts) == {
+    assert filled(texts, version.words) == {
         "args": ["--to", "s3://data/flights/dt=1/version=ff/", "to=s3://data/flights/dt=1/version=ff/x"],
         "conf": {"name": "t_ff"},
         "none": None,

@@ -1,0 +1,56 @@
+"""The AWS account of whoever runs a command: boto3's own credential chain, region by region."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.config import Config
+
+from emr_pipelines.targets.refusals import REFUSALS, code_of
+
+_PATIENT: dict[str, Any] = {"mode": "standard", "total_max_attempts": 4}
+"""A throttle is waited out for some seconds; a region that is down is given up after that."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, as STS tells it."""
+
+    account: str
+    arn: str
+
+
+@dataclass
+class Account:
+    """Clients of a session, made once for each service and region; safe to use from many threads."""
+
+    session: Any
+    """A ``boto3.Session``."""
+    endpoint_url: str | None = None
+    """Where every call goes instead of AWS; boto3 honours ``AWS_ENDPOINT_URL`` by itself."""
+    retries: dict[str, Any] = field(default_factory=lambda: dict(_PATIENT))
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _alone: threading.Lock = field(default_factory=threading.Lock)
+
+    def client(self, service: str, region: str) -> Any:
+        """Return the client of a service in a region."""
+        config = Config(retries=self.retries, connect_timeout=5, read_timeout=30, max_pool_connections=32)
+        with self._alone:
+            if (service, region) not in self._clients:
+                self._clients[service, region] = self.session.client(
+                    service, region_name=region, endpoint_url=self.endpoint_url, config=config
+                )
+            return self._clients[service, region]
+
+    def caller(self, region: str) -> Caller | str:
+        """Return who asks, or why nobody can: a reason with its cure, as the end of a sentence."""
+        if self.session.get_credentials() is None:
+            return "there are no credentials: log in, such as by `aws sso login`, or set AWS_PROFILE"
+        try:
+            told = self.client("sts", region).get_caller_identity()
+        except REFUSALS as error:
+            why = code_of(error) or str(error)
+            return f"the credentials were not taken ({why}): log in again, or set another AWS_PROFILE"
+        return Caller(told["Account"], told["Arn"])

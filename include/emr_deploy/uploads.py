@@ -1,0 +1,53 @@
+"""The files that a deploy lays into artifacts buckets: job code under the keys that ``acquire`` looks for, and the environment's files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from emr_deploy.steps import Step
+from emr_pipelines.artifacts import Artifact, is_there, put
+from emr_pipelines.environments import Environment, include_folder, read_document
+
+_NO_CODE = ("compute", "infra")
+"""Folders of ``include/`` from which no job takes files; nor does any from a Python package, which is a program of its own."""
+
+
+def artifacts_of(environment: Environment) -> list[Artifact]:
+    """Read what jobs may name by a path below ``include/``, and the files of which the environment is made."""
+    folder = include_folder().resolve()
+    named = sorted(path for one in sorted(folder.iterdir()) if _holds_code(one) for path in _files(one))
+    return [
+        Artifact(str(path.relative_to(folder)), path.name, path.read_bytes())
+        for path in (*named, *_files_of(environment))
+    ]
+
+
+def _holds_code(folder: Path) -> bool:
+    hidden = folder.name.startswith((".", "_"))
+    return folder.is_dir() and not hidden and folder.name not in _NO_CODE and not (folder / "__init__.py").exists()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder but those that are hidden, and what Python has compiled."""
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder).parts
+        if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in inside):
+            yield path
+
+
+def _files_of(environment: Environment) -> list[Path]:
+    """Return the environment's file, those that it extends, and the policy that it is held against."""
+    read = {Path(place.rpartition(":")[0]).resolve() for place in read_document(environment.source).places.values()}
+    policy = environment.source.with_name("policy.yaml").resolve()
+    return sorted({environment.source.resolve(), *read, *([policy] if policy.exists() else [])})
+
+
+def step(s3: Any | None, bucket: str, artifact: Artifact, region: str) -> Step:
+    """Return the step that lays an artifact into a region's bucket; it is needed unless the bucket holds it, as ``s3`` tells."""
+    return Step(
+        f"upload {artifact.path} to s3://{bucket}/{artifact.key}",
+        needed=s3 is None or not is_there(s3, bucket, artifact),
+        do=lambda: put(s3, bucket, artifact, region),
+    )

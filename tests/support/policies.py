@@ -1,0 +1,186 @@
+"""What a role of ``include/infra/roles.yaml`` may do: its statements with the parameters put in, and whether they allow a request.
+
+Conditions and wildcards are read as the IAM User Guide says ("IAM JSON policy elements: Condition operators", "Policy evaluation
+logic"). moto's own evaluator takes an Allow whose condition does not hold for a Deny, so that no two statements may name one action.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tests.support.endpoint import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+TEMPLATE = ROOT / "include" / "infra" / "roles.yaml"
+ACCOUNT = "123456789012"
+_PSEUDO = {"AWS::Partition": "aws", "AWS::AccountId": ACCOUNT, "AWS::NoValue": None}
+_SHORT = {"Ref": "Ref", "Condition": "Condition"}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short functions: ``!Sub x`` is read as ``{"Fn::Sub": "x"}``."""
+
+
+def _function(loader: yaml.SafeLoader, name: str, node: Any) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    else:
+        value = loader.construct_sequence(node, deep=True)
+    return {_SHORT.get(name, f"Fn::{name}"): value}
+
+
+_Loader.add_multi_constructor("!", _function)  # type: ignore[no-untyped-call]  # PyYAML's has no types
+
+
+@cache
+def template() -> dict[str, Any]:
+    """Return the template of roles, with CloudFormation's functions in their long form."""
+    loaded: dict[str, Any] = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)  # a safe loader with more tags
+    return loaded
+
+
+class Rendered:
+    """The template with values for its parameters, as CloudFormation would deploy it."""
+
+    def __init__(self, **parameters: str) -> None:
+        declared = template()["Parameters"]
+        assert set(parameters) - set(declared) == set()
+        given = {name: parameters.get(name, one.get("Default")) for name, one in declared.items()}
+        lists = {name for name, one in declared.items() if one["Type"] == "CommaDelimitedList"}
+        self._values = {name: value.split(",") if name in lists else value for name, value in given.items()}
+        self._conditions = template()["Conditions"]
+        resources = template()["Resources"]
+        self.resources = {name: one for name, one in resources.items() if self._holds(one.get("Condition"))}
+
+    def role(self, name: str) -> str:
+        """Return the name of the role that a resource of the template makes."""
+        return str(self.value(self.resources[name]["Properties"]["RoleName"]))
+
+    def statements(self, role: str) -> list[dict[str, Any]]:
+        """Return what a role may do: the statements of all policies of the template that it has."""
+        found: list[dict[str, Any]] = []
+        for name, one in self.resources.items():
+            properties = one["Properties"]
+            if name == role:
+                for policy in properties.get("Policies", []):
+                    found += self.value(policy["PolicyDocument"])["Statement"]
+            elif ({"Ref": role} in properties.get("Roles", []) and "PolicyDocument" in properties) or {
+                "Fn::If": ["HasEks", {"Ref": role}, {"Ref": "AWS::NoValue"}]
+            } in properties.get("Roles", []):
+                found += self.value(properties["PolicyDocument"])["Statement"]
+        return found
+
+    def trust(self, role: str) -> dict[str, Any]:
+        """Return who may assume a role."""
+        document = self.value(self.resources[role]["Properties"]["AssumeRolePolicyDocument"])
+        return json.loads(document) if isinstance(document, str) else document
+
+    def value(self, given: Any) -> Any:
+        """Return a part of the template with its functions carried out."""
+        if isinstance(given, list):
+            return [value for one in given if (value := self.value(one)) is not None]
+        if not isinstance(given, dict):
+            return given
+        match next(iter(given.items()), None):
+            case ("Ref", str(name)):
+                return self._named(name)
+            case ("Fn::GetAtt", str(path)):
+                return f"arn:aws:iam::{ACCOUNT}:role/{self._named(path.removesuffix('.Arn'))}"
+            case ("Fn::Sub", words):
+                text, values = (words, {}) if isinstance(words, str) else words
+                return re.sub(
+                    r"\$\{([\w:]+)\}",
+                    lambda match: self.value(values[match[1]]) if match[1] in values else self._named(match[1]),
+                    text,
+                )
+            case ("Fn::If", [condition, yes, no]):
+                return self.value(yes if self._holds(condition) else no)
+            case ("Fn::Join", [between, parts]):
+                return between.join(self.value(parts))
+            case ("Fn::Split", [at, text]):
+                return self.value(text).split(at)
+        return {name: value for name, one in given.items() if (value := self.value(one)) is not None}
+
+    def _named(self, name: str) -> Any:
+        if name in self._values:
+            return self._values[name]
+        return _PSEUDO[name] if name in _PSEUDO else self.role(name)
+
+    def _holds(self, condition: Any) -> bool:
+        match condition:
+            case None:
+                return True
+            case str(name) | {"Condition": str(name)}:
+                return self._holds(self._conditions[name])
+            case {"Fn::Not": [one]}:
+                return not self._holds(one)
+            case {"Fn::And": parts}:
+                return all(map(self._holds, parts))
+            case {"Fn::Equals": [left, right]}:
+                return bool(self.value(left) == self.value(right))
+        raise TypeError(f"{condition} is no condition that a template of roles has")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What IAM decides about: an action on a resource, with what the condition keys say of it."""
+
+    action: str
+    resource: str
+    context: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Say it for people."""
+        with_ = ", ".join(f"{name}={value}" for name, value in sorted(self.context.items()))
+        return f"{self.action} on {self.resource}" + (f" with {with_}" if with_ else "")
+
+
+def allows(statement: Mapping[str, Any], request: Request) -> bool:
+    """Whether a statement that allows covers a request."""
+    return (
+        statement["Effect"] == "Allow"
+        and any(_like(request.action.lower(), one.lower()) for one in as_list(statement["Action"]))
+        and any(_like(request.resource, one) for one in as_list(statement["Resource"]))
+        and all(
+            _condition(operator, as_list(wanted), request.context.get(key))
+            for operator, keys in statement.get("Condition", {}).items()
+            for key, wanted in keys.items()
+        )
+    )
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return a list as it is, and anything else as the only one of its list."""
+    return value if isinstance(value, list) else [value]
+
+
+def actions_of(statements: list[dict[str, Any]]) -> Iterator[str]:
+    """Tell the actions of statements."""
+    for statement in statements:
+        yield from as_list(statement["Action"])
+
+
+def _condition(operator: str, wanted: list[str], has: str | None) -> bool:
+    if operator.endswith("IfExists"):
+        return has is None or _condition(operator.removesuffix("IfExists"), wanted, has)
+    if has is None:
+        return False
+    match operator:
+        case "StringEquals" | "ArnEquals":
+            return has in wanted
+        case "StringLike" | "ArnLike":
+            return any(_like(has, one) for one in wanted)
+    raise TypeError(f"{operator} is no operator that a template of roles uses")
+
+
+def _like(text: str, pattern: str) -> bool:
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
