@@ -9,6 +9,10 @@ RUN useradd --uid 50000 --gid 0 --create-home airflow
 WORKDIR /opt/project
 
 FROM base AS airflow
+# What a Git bundle is fetched with.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends git openssh-client \
+    && rm -rf /var/lib/apt/lists/*
 COPY requirements.txt ./
 RUN pip install --requirement requirements.txt
 RUN install --directory --owner airflow --group root --mode 0770 /opt/airflow /opt/airflow/logs

@@ -30,16 +30,16 @@ def changed(rest, repository):
     for run_id in OLD:
         trigger(rest, VERSIONED, run_id)
     for run_id in OLD:
-        until(lambda run_id=run_id: states(rest, VERSIONED, run_id).get("waits") == "running", 60)
+        until(lambda run_id=run_id: states(rest, VERSIONED, run_id).get("waits") == "running")
     repository.versions.append(repository.commit(repository.files(2)))
-    until(lambda: newest(rest) == repository.versions[1], 60)
+    until(lambda: newest(rest) == repository.versions[1])
     trigger(rest, VERSIONED, "new")
     repository.gate.touch()
 
 
 def ran(rest, repository, run_id: str, attempt: int = 1) -> dict[str, object]:
     """What a run was once it has ended: of which commit, which job tasks, which bytes were pinned, what the job said."""
-    run = ended_run(rest, VERSIONED, run_id, seconds=120)
+    run = ended_run(rest, VERSIONED, run_id)
     assert run["state"] == "success"
     return {
         "commit": run["bundle_version"],
@@ -71,7 +71,7 @@ def test_a_new_run_has_the_newest(rest, repository):
 
 def test_a_cleared_run_keeps_its_version_unless_the_newest_is_asked_for(rest, repository):
     for run_id, latest in zip(OLD, (False, True), strict=True):
-        ended_run(rest, VERSIONED, run_id, seconds=120)
+        ended_run(rest, VERSIONED, run_id)
         request = {"dry_run": False, "only_failed": False, "run_on_latest_version": latest}
         rest.post(f"dags/{VERSIONED}/dagRuns/{run_id}/clear", request)
     assert ran(rest, repository, "keeps", attempt=2) == of_version(repository, 1)
