@@ -113,7 +113,7 @@ def victim(topology, rest) -> str:
         kill(topology.containers["triggerer"])
         kill(topology.containers["scheduler"])
     for target in DAYS:
-        assert ended_run(rest, DAG, f"on-{target}")["state"] == "success"
+        assert ended_run(rest, DAG, f"on-{target}", seconds=3 * SECONDS)["state"] == "success"
     return running["hostname"]
 
 
