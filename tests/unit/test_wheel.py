@@ -25,7 +25,7 @@ environment = emr_pipelines.current_environment()
 print(json.dumps([emr_pipelines.__file__, environment.name, sorted(environment.profiles)]))
 """
 OF_PYTHON_AND_THIS = set(sys.stdlib_module_names) | {"emr_pipelines"}
-DISTRIBUTIONS = {"airflow": "apache-airflow", "botocore": "boto3", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"airflow": "apache-airflow", "botocore": "boto3", "pydantic_core": "pydantic", "yaml": "pyyaml"}
 
 
 @pytest.fixture(scope="module")
