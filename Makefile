@@ -107,6 +107,16 @@ wheel: .venv/.ready ## build the wheel of emr_pipelines into dist/
 	@$(VENV)/uv build --quiet --wheel --python $(VENV)/python
 	@ls dist/*.whl
 
+infra: .venv/.ready ## make the stacks of an environment in an AWS account (ENV=dev DRY_RUN=yes)
+	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.infra up $(call typed,ENV,) $(if $(call typed,DRY_RUN,with),--dry-run)
+
+infra-down: .venv/.ready ## take them down again, but what holds data only if told to (ENV=dev DRY_RUN=yes DELETE_DATA=yes)
+	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.infra down $(call typed,ENV,) $(if $(call typed,DRY_RUN,with),--dry-run) \
+	  $(if $(call typed,DELETE_DATA,with),--delete-data)
+
+mwaa: .venv/.ready ## package plugins, DAGs and include/ for Amazon MWAA into dist/mwaa/ (ENV=dev)
+	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.mwaa '$(if $(call typed,ENV,given),$(subst ','\'',$(ENV)),dev)'
+
 lock: .venv/.ready ## pin again what requirements.in and requirements-dev.in ask for
 	@$(VENV)/uv pip compile --quiet --universal --python-version 3.11 requirements.in -o requirements.txt
 	@$(VENV)/uv pip compile --quiet --universal --python-version 3.11 requirements-dev.in -c requirements.txt -o requirements-dev.txt

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
 import re
 import shlex
 import sys
@@ -22,7 +21,6 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from docs import permissions
 from docs.samples import JOBS, SAMPLES, SITUATIONS, STATES, Sample
 from emr_pipelines import (
     ApproveOperator,
@@ -38,6 +36,7 @@ from emr_pipelines import (
 )
 from emr_pipelines.cluster_jobs import CommandJob, FlinkJob, MapReduceJob
 from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.job_metrics import METRICS, PREFIX
 from emr_pipelines.jobs import HiveJob, Job, SparkJob, SparkSqlJob
 from emr_pipelines.keys import Standing, decide
 from emr_pipelines.policy import Policy
@@ -365,13 +364,6 @@ def rule_types_refused() -> str:
     return table(["rule type", "why not"], ([code(name), why] for name, why in NOT_RUN.items()))
 
 
-def policy() -> str:
-    """Write what the tasks may do as a policy of IAM, and why what is no call of theirs is in it."""
-    written = json.dumps(permissions.policy_document(), indent=2)
-    rows = [(code(action), reason) for besides in permissions.BESIDES.values() for action, reason in besides.items()]
-    return f"```json\n{written}\n```\n\n{table(['what is no call of the tasks', 'why it is in it'], rows)}"
-
-
 def rules() -> str:
     """List what a policy file may say."""
     return fields(Policy)
@@ -391,6 +383,23 @@ def error_tree() -> str:
     return f"```text\n{textwrap.dedent(drawn)}\n```"
 
 
+def measured() -> str:
+    """List what is measured of job runs and compute, as CloudWatch and as Airflow are told it."""
+    rows = [
+        [
+            code(one.name),
+            one.unit,
+            "; ".join(code(f"[{', '.join(view)}]") for view in one.views),
+            code(f"{PREFIX}.{one.stat}"),
+            f"{one.kind}, milliseconds" if one.kind == "timer" else one.kind,
+            ", ".join(code(tag) for tag in one.tags),
+            one.meaning,
+        ]
+        for one in METRICS
+    ]
+    return table(["in CloudWatch", "unit", "dimensions", "in Airflow's metrics", "kind", "tags", ""], rows)
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "contract": contract,
@@ -399,8 +408,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "eks settings": partial(settings_of, "eks"),
     "error tree": error_tree,
     "jobs": jobs,
+    "measured": measured,
     "operators": task_group_and_operators,
-    "policy": policy,
     "rules": rules,
     "rule types": rule_types,
     "rule types refused": rule_types_refused,

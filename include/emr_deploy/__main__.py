@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ from emr_deploy.uploads import artifacts_of
 from emr_pipelines.check_profiles import check_environment
 from emr_pipelines.environments import Environment, environment_files, include_folder, read_environment
 from emr_pipelines.errors import ConfigurationError, EmrPipelinesError, suggestion
+from emr_pipelines.quality import RulesetError
 from emr_pipelines.targets.refusals import REFUSALS
 from local_airflow import endpoint
 from local_airflow.endpoint import LocalEndpoint
@@ -64,7 +66,7 @@ def main(words: Sequence[str] | None = None) -> int:
     report = Report(options.json, {"environment": options.environment, "dry_run": options.dry_run, "done": False})
     try:
         done = deploy(options.environment, report, dry_run=options.dry_run)
-    except EmrPipelinesError as error:
+    except (EmrPipelinesError, RulesetError) as error:
         done = False
         report.told["error"] = str(error)
         report.complain(str(error))
@@ -84,6 +86,11 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dry-run", action="store_true", help="say what a deploy would do, and change nothing")
     parser.add_argument("--json", action="store_true", help="write one JSON object instead of lines")
     return parser.parse_args(words)
+
+
+def now() -> datetime:
+    """Return the time of a release."""
+    return datetime.now(UTC)
 
 
 def deploy(name: str, report: Report, *, dry_run: bool) -> bool:
@@ -109,9 +116,8 @@ def deploy(name: str, report: Report, *, dry_run: bool) -> bool:
     artifacts = artifacts_of(environment)
     by = caller.arn if isinstance(caller, Caller) else None
     commit = commit_of(include_folder())
-    release = release_of(environment, artifacts, datetime.now(UTC), by, commit)
-    s3_of = (lambda region: asked.client("s3", region)) if asked else (lambda _: None)
-    steps = plan.steps(environment, artifacts, release, s3_of)
+    release = release_of(environment, artifacts, now(), by, commit)
+    steps = plan.steps(environment, artifacts, release, asked)
     report.told |= {"release": release.release, "steps": [_shown(step) for step in steps]}
     carry_out(steps, report.say, dry_run=dry_run)
     report.say(_end(release, steps, dry_run=dry_run))
@@ -143,8 +149,8 @@ def _account(environment: Environment, variables: Mapping[str, str]) -> Account 
     local = LocalEndpoint(ROOT / ".local" / "airflow", ROOT)
     if not local.alive():
         return None
-    keys = {name.lower(): value for name, value in CREDENTIALS.items()}
-    return Account(boto3.Session(**keys), local.url)
+    session = boto3.Session(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+    return Account(session, local.url)
 
 
 def _findings(environment: Environment, account: Account) -> Findings:
@@ -174,4 +180,6 @@ def _end(release: Release, steps: Sequence[Step], *, dry_run: bool) -> str:
 
 
 if __name__ == "__main__":
+    # What this command has to say it says itself: Airflow's logging would write between the lines, and into the JSON.
+    logging.disable(logging.WARNING)
     sys.exit(main())

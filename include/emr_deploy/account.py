@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from emr_pipelines.targets.refusals import REFUSALS, code_of
 
-_PATIENT: dict[str, Any] = {"mode": "standard", "total_max_attempts": 4}
+_PATIENT: Any = {"mode": "standard", "total_max_attempts": 4}
 """A throttle is waited out for some seconds; a region that is down is given up after that."""
 
 
@@ -30,7 +30,10 @@ class Account:
     """A ``boto3.Session``."""
     endpoint_url: str | None = None
     """Where every call goes instead of AWS; boto3 honours ``AWS_ENDPOINT_URL`` by itself."""
-    retries: dict[str, Any] = field(default_factory=lambda: dict(_PATIENT))
+    retries: Any = field(default_factory=lambda: _PATIENT)
+    """``retries`` of botocore's ``Config``."""
+    threads: int = 16
+    """Calls at a time."""
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
     _alone: threading.Lock = field(default_factory=threading.Lock)
 

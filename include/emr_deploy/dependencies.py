@@ -30,7 +30,7 @@ from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.specification import LOCK
 from emr_pipelines.targets.platforms import Platform
 
-_WITHOUT_WHEEL = re.compile(r"(?:Because |And because )?(\S+?==\S+?) has no (?:usable )?wheels")
+_WITHOUT_WHEEL = re.compile(r"(\S+?==\S+?) (?:has no (?:usable )?wheels|requires Python)")
 _OF_THE_BUILD = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
 """Files that tell how and where packages were installed: they would differ from build to build, and nothing that runs reads them."""
 
@@ -38,7 +38,7 @@ _OF_THE_BUILD = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cach
 def steps(environment: Environment, include: Path, s3_of: Callable[[str], Any]) -> Iterator[Step]:
     """Yield an upload for each archive that the environment's profiles need of the lock files below ``include``.
 
-    ``s3_of`` gives the S3 client of a region.
+    ``s3_of`` gives the S3 client of a region, or ``None`` where AWS is not asked: each upload may be needed then.
 
     :raises ConfigurationError: a lock file does not say what to pack; when a step is done, a package has no wheel for a platform.
     """
@@ -50,8 +50,8 @@ def steps(environment: Environment, include: Path, s3_of: Callable[[str], Any]) 
             bucket, key = environment.buckets_in(region).artifacts, packages_key(lock, platform)
             yield Step(
                 f"upload the packages of {path} for {platform} to s3://{bucket}/{key}",
-                needed=not _is_there(s3_of(region), bucket, key),
-                do=partial(_upload, s3_of(region), bucket, key, partial(builds, path, lock, platform)),
+                needed=(s3 := s3_of(region)) is None or not _is_there(s3, bucket, key),
+                do=partial(_upload, s3, bucket, key, partial(builds, path, lock, platform)),
             )
 
 

@@ -65,9 +65,7 @@ def up(environment: Environment, session: Any, say: Callable[[str], None], *, dr
             "AWS was not asked what is there, for there are no credentials. The stacks of the environment, in their order:"
         )
         for stack in stacks:
-            say(
-                f"would     create or update stack {stack.name} in {stack.region}: {stack.template.resources} resources"
-            )
+            say(f"would     create or update stack {stack.name} in {stack.region}")
     except (ClientError, BotoCoreError) as error:
         raise StackError(f"AWS could not be asked, or refused: {error}") from error
     if account.outputs:

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
 
-from emr_deploy import releases, uploads
+from emr_deploy import dependencies, releases, uploads
+from emr_deploy.account import Account
 from emr_deploy.needs import regions_of
 from emr_deploy.releases import Release
 from emr_deploy.steps import Step
 from emr_pipelines.artifacts import Artifact
-from emr_pipelines.environments import Environment
-
-S3Of = Callable[[str], Any | None]
-"""Gives the S3 client of a region; ``None`` where AWS is not asked, and each step may be needed."""
-
-_THREADS = 16
+from emr_pipelines.environments import Environment, include_folder
 
 
-def steps(environment: Environment, artifacts: list[Artifact], release: Release, s3_of: S3Of) -> list[Step]:
-    """Return the steps of a deploy: what is uploaded to each bucket, and last the record that it was.
+def steps(environment: Environment, artifacts: list[Artifact], release: Release, account: Account | None) -> list[Step]:
+    """Return the steps of a deploy: files, and packages of jobs, for each bucket, and last the record that they are there.
 
-    What else a deploy brings to an account stands here, before the record.
+    Without an account nothing is asked, and each step may be needed. What else a deploy brings to an account stands here, before
+    the record.
     """
     return [
-        *_uploads(environment, artifacts, s3_of),
-        *_records(environment, release, s3_of),
+        *_uploads(environment, artifacts, account),
+        *dependencies.steps(environment, include_folder(), lambda region: account and account.client("s3", region)),
+        *_records(environment, release, account),
     ]
 
 
@@ -38,18 +36,23 @@ def _buckets(environment: Environment) -> dict[str, str]:
     return found
 
 
-def _uploads(environment: Environment, artifacts: list[Artifact], s3_of: S3Of) -> list[Step]:
+def _uploads(environment: Environment, artifacts: list[Artifact], account: Account | None) -> list[Step]:
     """Return a step for each artifact and bucket; the buckets are asked many times at once."""
-    wanted = [(bucket, region, artifact) for bucket, region in _buckets(environment).items() for artifact in artifacts]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(lambda one: uploads.step(s3_of(one[1]), one[0], one[2], one[1]), wanted))
+    wanted = [(place, artifact) for place in _buckets(environment).items() for artifact in artifacts]
+
+    def step(one: tuple[tuple[str, str], Artifact]) -> Step:
+        (bucket, region), artifact = one
+        return uploads.step(account and account.client("s3", region), bucket, artifact, region)
+
+    with ThreadPoolExecutor(account.threads if account else 1) as pool:
+        return list(pool.map(step, wanted))
 
 
-def _records(environment: Environment, release: Release, s3_of: S3Of) -> Iterator[Step]:
+def _records(environment: Environment, release: Release, account: Account | None) -> Iterator[Step]:
     for bucket, region in _buckets(environment).items():
-        s3 = s3_of(region)
+        s3 = account and account.client("s3", region)
         yield Step(
             f"record release {release.release[:12]} in s3://{bucket}/{releases.folder_of(release.deployment)}",
             needed=s3 is None or not releases.is_current(s3, bucket, release),
-            do=lambda s3=s3, bucket=bucket: releases.record(s3, bucket, release),
+            do=partial(releases.record, s3, bucket, release),
         )

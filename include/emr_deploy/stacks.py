@@ -25,6 +25,9 @@ _NOTHING = (None, "REVIEW_IN_PROGRESS", "DELETE_COMPLETE")
 """States of a stack that has nothing."""
 
 _STUCK = ("ROLLBACK_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED", "CREATE_FAILED")
+_NO_CHANGE = ("didn't contain changes", "No updates are to be performed")
+"""What CloudFormation says where a stack is as it should be."""
+
 _KEY_DAYS = 30
 """Days in which the deletion of a key can still be taken back: the most that KMS allows."""
 
@@ -96,30 +99,47 @@ def steps_up(account: Account, stacks: Iterable[Stack], *, dry_run: bool) -> Ite
 def _change(account: Account, stack: Stack, kind: str, *, dry_run: bool) -> Iterator[Step]:
     """Yield the one step that a change set makes of a stack's differences."""
     cloudformation = account.client("cloudformation", stack.region)
-    change_set = cloudformation.create_change_set(
-        StackName=stack.name,
-        ChangeSetName=f"emr-pipelines-{secrets.token_hex(8)}",
-        ChangeSetType=kind,
-        TemplateBody=stack.template.body,
-        Parameters=[
-            {"ParameterKey": name, "ParameterValue": value} for name, value in stack.values(account.outputs).items()
-        ],
-        Capabilities=["CAPABILITY_NAMED_IAM"],
-        # CloudFormation gives them to every resource that can have tags.
-        Tags=[{"Key": DEPLOYMENT_TAG, "Value": stack.deployment}],
-    )["Id"]
+    change_set = _change_set(cloudformation, stack, kind, stack.values(account.outputs))
+    if change_set is None:
+        yield Step(_words(stack), False, lambda: None)
+        return
+    # Of a stack that is made, all is added.
+    changes = f": {', '.join(_changes(cloudformation, change_set))}" if kind == "UPDATE" else ""
+    words = f"{kind.lower()} {_words(stack)}{changes}"
+    yield Step(words, True, lambda: _execute(account, stack, kind, change_set))
+    if dry_run:
+        cloudformation.delete_change_set(ChangeSetName=change_set)
+
+
+def _change_set(cloudformation: Any, stack: Stack, kind: str, values: Mapping[str, str]) -> str | None:
+    """Make a change set and return its id; ``None`` where nothing would change.
+
+    :raises StackError: the stack cannot be changed so.
+    """
+    name = f"emr-pipelines-{secrets.token_hex(8)}"
     try:
-        cloudformation.get_waiter("change_set_create_complete").wait(ChangeSetName=change_set, WaiterConfig=_WAIT)
-        words = f"{kind.lower()} {_words(stack)}: {', '.join(_changes(cloudformation, change_set))}"
-        yield Step(words, True, lambda: _execute(account, stack, kind, change_set))
-        if dry_run:
-            cloudformation.delete_change_set(ChangeSetName=change_set)
+        made = cloudformation.create_change_set(
+            StackName=stack.name,
+            ChangeSetName=name,
+            ChangeSetType=kind,
+            TemplateBody=stack.template.body,
+            Parameters=[{"ParameterKey": one, "ParameterValue": value} for one, value in values.items()],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            # CloudFormation gives them to every resource that can have tags.
+            Tags=[{"Key": DEPLOYMENT_TAG, "Value": stack.deployment}],
+        )["Id"]
+        cloudformation.get_waiter("change_set_create_complete").wait(ChangeSetName=made, WaiterConfig=_WAIT)
+    except ClientError as error:
+        if any(words in str(error) for words in _NO_CHANGE):
+            return None
+        raise
     except WaiterError as error:
         reason = str(error.last_response.get("StatusReason", error))
-        cloudformation.delete_change_set(ChangeSetName=change_set)
-        if "didn't contain changes" not in reason and "No updates are to be performed" not in reason:
-            raise StackError(f"Stack {stack.name} in {stack.region} cannot be changed so: {reason}") from None
-        yield Step(_words(stack), False, lambda: None)
+        cloudformation.delete_change_set(ChangeSetName=made)
+        if any(words in reason for words in _NO_CHANGE):
+            return None
+        raise StackError(f"Stack {stack.name} in {stack.region} cannot be changed so: {reason}") from None
+    return str(made)
 
 
 def _changes(cloudformation: Any, change_set: str) -> Iterator[str]:

@@ -30,11 +30,11 @@ Key = tuple[str, str]
 """A stack by its region and its template."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML with CloudFormation's short functions, of which nothing is needed here but that they can be read."""
 
 
-def _function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
+def _function(loader: yaml.CSafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
     if isinstance(node, yaml.ScalarNode):
         return {name: loader.construct_scalar(node)}
     if isinstance(node, yaml.SequenceNode):
@@ -120,21 +120,24 @@ def read_stacks(environment: Environment, folder: Path) -> list[Stack]:
             f"Nothing says which stacks environment {environment.name!r} has: write {path}; there are: {known}"
         )
     document = read(path)
-    chosen = _chosen(document, read_templates(folder))
+    chosen = _chosen(document, folder)
     stacks = [_stack(document, environment, key, chosen) for key in chosen]
     return _ordered(path, {stack.key: stack for stack in stacks})
 
 
-def _chosen(document: Part, templates: Mapping[str, Template]) -> dict[Key, Template]:
+def _chosen(document: Part, folder: Path) -> dict[Key, Template]:
     """Return the stacks that a file names, each with its template."""
+    files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    templates: dict[str, Template] = {}
     for region in document.settings:
         document.require(_REGION.fullmatch(region), (region,), f"{region!r} is no region: write such as us-east-1")
         for name in document.part(region).settings:
             document.require(
-                name in templates,
+                name in files,
                 (region, name),
-                f"there is no template {name!r}{suggestion(name, templates)}; there are: {', '.join(templates)}",
+                f"there is no template {name!r}{suggestion(name, files)}; there are: {', '.join(files)}",
             )
+            templates.setdefault(name, read_template(files[name]))
             known = templates[name].parameters
             for parameter in document.part(region, name).settings:
                 document.require(
@@ -173,11 +176,9 @@ def _stack(document: Part, environment: Environment, key: Key, chosen: Mapping[K
     }
     known = {parameter: value for parameter, value in says.items() if parameter in template.parameters}
     for parameter, has_default in template.parameters.items():
-        document.require(
-            has_default or parameter in {**known, **wanted, **given},
-            key,
-            f"{name!r} needs a value for {parameter}: give it one here{_or_deploy(parameter, document)}",
-        )
+        if not (has_default or parameter in {**known, **wanted, **given}):
+            words = f"{name!r} needs a value for {parameter}: give it one here{_or_deploy(parameter, document)}"
+            document.require(False, key, words)
     return Stack(
         name=f"emr-pipelines-{environment.deployment}-{name}",
         region=region,

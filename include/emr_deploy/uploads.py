@@ -9,19 +9,29 @@ from typing import Any
 from emr_deploy.steps import Step
 from emr_pipelines.artifacts import Artifact, is_there, put
 from emr_pipelines.environments import Environment, include_folder, read_document
+from emr_pipelines.quality import compile_plan, parse_ruleset
 
 _NO_CODE = ("compute", "infra")
 """Folders of ``include/`` from which no job takes files; nor does any from a Python package, which is a program of its own."""
 
 
 def artifacts_of(environment: Environment) -> list[Artifact]:
-    """Read what jobs may name by a path below ``include/``, and the files of which the environment is made."""
+    """Read what jobs may name by a path below ``include/``, and the files of which the environment is made.
+
+    Of a ruleset it is the plan that a check evaluates: what its task would lay there.
+
+    :raises RulesetError: a ruleset is not valid.
+    """
     folder = include_folder().resolve()
     named = sorted(path for one in sorted(folder.iterdir()) if _holds_code(one) for path in _files(one))
-    return [
-        Artifact(str(path.relative_to(folder)), path.name, path.read_bytes())
-        for path in (*named, *_files_of(environment))
-    ]
+    return [_artifact(str(path.relative_to(folder)), path) for path in (*named, *_files_of(environment))]
+
+
+def _artifact(name: str, path: Path) -> Artifact:
+    if path.suffix != ".dqdl":
+        return Artifact(name, path.name, path.read_bytes())
+    ruleset = parse_ruleset(path.read_text(encoding="utf-8"), name)
+    return Artifact(name, "plan.json", compile_plan(ruleset).to_json().encode())
 
 
 def _holds_code(folder: Path) -> bool:

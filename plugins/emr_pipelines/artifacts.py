@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,6 +31,9 @@ CHECK_SCRIPT = "jobs/quality_check.py"
 
 RUNNERS = (SparkSqlJob.runner, CHECK_SCRIPT)
 """Jobs that belong to this package, and are of its version, not of a bundle's."""
+
+_FRESH = timedelta(days=30)
+"""Age up to which an object is taken as it is; ``CodeDays`` of include/infra/storage.yaml, for which it is kept, is at least twice that."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def pin(environment: Environment, profile: Profile, artifacts: Iterable[Artifact
             s3 = s3_of_profile(profile)
             if artifact.path.endswith(LOCK):
                 key = packages_key(artifact.content, profile.platform)
-                if size_of(s3, bucket, key) is None:
+                if head_of(s3, bucket, key) is None:
                     raise ConfigurationError(
                         f"The packages of {artifact.path} for {profile.platform} (profile {profile.name!r}) are not in bucket {bucket!r}: "
                         f"build and upload them with `make deploy ENV={environment.name}`"
@@ -121,14 +125,20 @@ def pin(environment: Environment, profile: Profile, artifacts: Iterable[Artifact
 
 
 def is_there(s3: Any, bucket: str, artifact: Artifact) -> bool:
-    """Whether a bucket holds an artifact whole; without the bucket there is none."""
-    return size_of(s3, bucket, artifact.key) == len(artifact.content)
+    """Whether a bucket holds an artifact whole, and young enough: it may let old code expire, and what is written anew is young again.
+
+    Without the bucket there is none.
+    """
+    head = head_of(s3, bucket, artifact.key)
+    if head is None or head["ContentLength"] != len(artifact.content):
+        return False
+    return bool(datetime.now(UTC) - head["LastModified"] < _FRESH)
 
 
-def size_of(s3: Any, bucket: str, key: str) -> int | None:
-    """Return how many bytes an object has; ``None`` when there is none, or no such bucket."""
+def head_of(s3: Any, bucket: str, key: str) -> Any | None:
+    """Return what S3 tells of an object; ``None`` when there is none, or no such bucket."""
     try:
-        return int(s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
+        return s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:  # noqa: PLR2004  # HTTP's own number
             raise

@@ -18,12 +18,13 @@ from emr_pipelines.artifacts import CHECK_SCRIPT, Artifact, source_of
 from emr_pipelines.clients import clients_of_environment
 from emr_pipelines.datasets import STAGED, Partition, check_partition
 from emr_pipelines.errors import ConfigurationError, JobError
+from emr_pipelines.job_checks import existing
 from emr_pipelines.jobs import Job, SparkJob
 from emr_pipelines.keys import Key, Record
 from emr_pipelines.lineage import lineage_of
 from emr_pipelines.manifests import bucket_and_key
 from emr_pipelines.membership import Run
-from emr_pipelines.operators import RECORD, EmrJobOperator, existing
+from emr_pipelines.operators import RECORD, EmrJobOperator
 from emr_pipelines.past_results import (
     SHOWN,
     changed_since,

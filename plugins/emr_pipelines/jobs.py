@@ -33,7 +33,7 @@ class SparkJob(Specification):
     engine: ClassVar[Engine] = "spark"
     kind: Literal["spark"] = "spark"
     script: str = Field(min_length=1)
-    """Path or address of a Python script or a jar."""
+    """Path or address of a Python script or a jar; packages that a script imports stand in a lock file beside it."""
     args: tuple[str, ...] = ()
     """The application's own arguments."""
     main_class: str | None = None

@@ -11,13 +11,14 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 
 from emr_pipelines import failures
-from emr_pipelines.artifacts import Artifact, is_address, lock_beside, pin, read_artifact, source_of
+from emr_pipelines.artifacts import Artifact, is_address, lock_beside, pin, read_artifact
 from emr_pipelines.choosing import override
 from emr_pipelines.datasets import STAGED_XCOM, Partition, Staged, check_staging, filled, staged_template
 from emr_pipelines.endings import is_unwanted
 from emr_pipelines.errors import ComputeReleasedError, ConfigurationError, JobCapacityError, JobDeadlineError, JobError
 from emr_pipelines.hints import hint_for
 from emr_pipelines.history import usual_seconds
+from emr_pipelines.job_checks import check_engine, existing
 from emr_pipelines.jobs import Job, job_from
 from emr_pipelines.keys import Action, Attempt, Key, Record, Standing, decide, fingerprint
 from emr_pipelines.links import JOB_LINKS, show_links
@@ -29,7 +30,6 @@ from emr_pipelines.specification import LOCK
 from emr_pipelines.targets import capabilities_of
 from emr_pipelines.targets.base import Compute, JobRun, Logs
 from emr_pipelines.targets.once import LISTING_LAG
-from emr_pipelines.targets.profile import Profile
 from emr_pipelines.targets.refusals import REFUSALS, is_unreachable
 from emr_pipelines.targets.states import ComputeState, Fault, JobState, Phase, RunState
 from emr_pipelines.watching import JobRunTrigger, job_state_of, target_of, wait_briefly
@@ -57,9 +57,11 @@ class EmrJobOperator(BaseOperator):
     """Runs a job, once, on the compute that its pipeline acquired.
 
     Its XCom is ``{"compute": <id>, "job_run": <id>, "began": ..., "ended": ...}``, times in seconds since 1970; with ``stages``
-    it has a second one, ``staged``: ``{"dataset", "address", "partition", "version", "location"}``.
+    it has a second one, ``staged``: ``{"dataset", "address", "partition", "version", "location"}``. ``job_ends`` lists how the task's
+    job runs have ended.
 
-    :param job: what to run; its texts may hold templates.
+    :param job: what to run; its texts may hold templates. ``ROWS`` in them becomes a folder into which the job may write how many rows
+        it has handled.
     :param stages: the dataset's partition that the job writes; its value may be a template. Each job run writes a version of its
         own: ``STAGED`` in the job's texts becomes that version's folder, ``VERSION`` its name. Later tasks of the run name the
         folder by this task's ``staged``; readers see it when it is published.
@@ -464,28 +466,6 @@ def _mapped(task_id: str | None) -> str:
         f"Task {task_id!r} is mapped, and each of its job runs would stage a version of its own, of which one can be published. "
         "Write a task for each partition, or let one job write the partition"
     )
-
-
-def check_engine(job: Job, task_id: str, profile: Profile) -> None:
-    """Check that a profile's target can run a task's job.
-
-    :raises ConfigurationError: it cannot; the message names task, target and cure.
-    """
-    try:
-        job.engine_on(capabilities_of(profile.target).engines)
-    except ConfigurationError as error:
-        raise ConfigurationError(
-            f"Task {task_id!r} cannot run on target {profile.target!r} (profile {profile.name!r}): it {error}. "
-            f"Take {profile.name!r} out of targets=, or change the job."
-        ) from None
-
-
-def existing(path: str, task_id: str) -> None:
-    """Refuse a path that leads to no file, in the name of the task that needs it."""
-    try:
-        source_of(path)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"Task {task_id!r}: {error}") from None
 
 
 def _still(compute: Compute, state: ComputeState) -> str:

@@ -18,8 +18,9 @@ from emr_pipelines.datasets import staged_in
 from emr_pipelines.engines import jobs_in
 from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.job_checks import check_engine
 from emr_pipelines.membership import Membership
-from emr_pipelines.operators import EmrJobOperator, check_engine
+from emr_pipelines.operators import EmrJobOperator
 from emr_pipelines.publishing import PublishOperator
 from emr_pipelines.releasing import ReleaseOnTimeout, ReleaseOperator, VerdictOperator
 

@@ -58,7 +58,7 @@ def sum_of(texts: Any) -> int:
     """
     numbers = [int(line) for text in texts for line in text.split()]
     if not numbers or min(numbers) < 0:
-        raise ValueError("it holds no number of rows")
+        raise ValueError("no whole number")
     return sum(numbers)
 
 

@@ -283,7 +283,7 @@ class TargetCases:
         assert target.lookup(lease) == [compute]
 
     def test_names_at_their_limit_are_accepted(self, target, compute, code, quick):
-        long = Lease(compute.lease, "d" * 250, "r" * 250, "g" * 250)
+        long = Lease("conformance", f"{compute.lease}{'d' * 234}", "r" * 250, "g" * 250)
         run = target.submit(compute, quick, code, Key(long, "t" * 250, 4095, "n"))
         assert len(run.name) == LONGEST_NAME
 
@@ -445,7 +445,12 @@ class ProfileOwnedCases(TargetCases):
         assert target.state(compute).phase is Phase.READY
         target.cancel(compute, runs[2].id)
 
-    def test_job_runs_of_another_deployment_on_it_are_nobodys_here(self, target, compute, code, lease, endless):
+    @pytest.fixture
+    def shared(self, compute):
+        """Compute on which the deployment "elsewhere" may run jobs, too."""
+        return compute
+
+    def test_job_runs_of_another_deployment_on_it_are_nobodys_here(self, target, shared, compute, code, lease, endless):
         theirs = Lease("elsewhere", lease.dag_id, lease.run_id, lease.group_id)
         run = target.submit(compute, endless, code, key(theirs))
         assert [one for one in target.owned(lease.deployment) if one.compute.lease] == []

@@ -71,6 +71,7 @@ class TestEc2OfProfile(Commands, ProfileOwnedCases):
                 "Applications": [{"Name": "Spark"}, {"Name": "Hadoop"}],
                 "Instances": {"InstanceGroups": [primary], "KeepJobFlowAliveWhenNoSteps": True},
                 "StepConcurrencyLevel": 16,
+                "Tags": [{"Key": "emr-pipelines:shared-with", "Value": "conformance local"}],
                 **changed,
             }
             started.append(emr.run_job_flow(**request)["JobFlowId"])

@@ -54,6 +54,12 @@ class TestEks(ScriptedJobs, ProfileOwnedCases):
         return target_for(profile, service.clients)
 
     @pytest.fixture
+    def shared(self, compute, client):
+        arn = client.describe_virtual_cluster(id=compute.id)["virtualCluster"]["arn"]
+        client.tag_resource(resourceArn=arn, tags={"emr-pipelines:shared-with": "elsewhere"})
+        return compute
+
+    @pytest.fixture
     def unknown(self):
         return Compute("eks", "eks", "aaaaaaaaaaaaaaaaaaaaaaaaa", "0" * 16, "profile")
 

@@ -219,6 +219,12 @@ class TestKeptServerless(Scripted, ProfileOwnedCases):
     def client(self, service):
         return service.clients.repeating("emr-serverless")
 
+    @pytest.fixture
+    def shared(self, compute, allowed_calls):
+        """Deviation: an application is kept for one deployment; who runs jobs there all the same has no role of ours."""
+        allowed_calls.pause()
+        return compute
+
     def test_another_deployment_has_its_own(self, target, compute, lease):
         theirs = Lease("elsewhere", lease.dag_id, lease.run_id, lease.group_id)
         other = target.acquire(theirs, ENGINES)

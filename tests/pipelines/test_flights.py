@@ -85,6 +85,25 @@ def test_the_quality_of_a_day_was_measured_on_its_rows(rest, one_day):
     assert {rule["measured"] for rule in result["rules"] if rule["rule"].startswith("RowCount")} == {result["rows"]}
 
 
+def test_the_document_of_a_day_says_on_what_it_ran_and_what_its_jobs_did(rest, client_of, one_day):
+    key = f"runs/deployment=local/dag={DAG_ID}/date=2013-01-15/{one_day}.emr.json"
+    found = json.loads(client_of("s3").get_object(Bucket="local-logs", Key=key)["Body"].read())
+    assert (found["run"], found["verdict"], found["target"]) == (one_day, "success", "ec2")
+    assert found["compute"] == rest.xcom(DAG_ID, one_day, "emr.acquire")["compute"]["id"]
+    told = {job["task"]: (job["job_run"], job["type"], job["state"], job["rows"]) for job in found["jobs"]}
+    ran = {task: rest.xcom(DAG_ID, one_day, task)["job_run"] for task in JOBS}
+    assert told == {
+        "emr.clean": (ran["emr.clean"], "SparkJob", "succeeded", None),
+        "emr.carriers": (ran["emr.carriers"], "HiveJob", "succeeded", None),
+        "emr.check": (ran["emr.check"], "SparkJob", "succeeded", len(expected_clean(Date(2013, 1, 15)))),
+    }
+    assert (
+        found["acquired"] < found["ready"] < found["jobs"][0]["began"] < found["jobs"][0]["ended"] < found["released"]
+    )
+    assert 0 < found["compute_use"] < 100
+    assert found["usage"]["instance_hours"]["m5.xlarge"] > 0
+
+
 def test_readers_of_a_day_see_the_versions_that_its_job_runs_wrote_and_its_check_audited(rest, client_of, one_day):
     staged = {task: rest.xcom(DAG_ID, one_day, f"emr.{task}", "staged") for task in ("clean", "carriers")}
     published = {dataset: manifest(client_of, dataset, "2013-01-15") for dataset in ("flights", "carrier_delay")}

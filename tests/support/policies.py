@@ -67,17 +67,11 @@ class Rendered:
 
     def statements(self, role: str) -> list[dict[str, Any]]:
         """Return what a role may do: the statements of all policies of the template that it has."""
-        found: list[dict[str, Any]] = []
-        for name, one in self.resources.items():
-            properties = one["Properties"]
-            if name == role:
-                for policy in properties.get("Policies", []):
-                    found += self.value(policy["PolicyDocument"])["Statement"]
-            elif ({"Ref": role} in properties.get("Roles", []) and "PolicyDocument" in properties) or {
-                "Fn::If": ["HasEks", {"Ref": role}, {"Ref": "AWS::NoValue"}]
-            } in properties.get("Roles", []):
-                found += self.value(properties["PolicyDocument"])["Statement"]
-        return found
+        own = self.resources[role]["Properties"].get("Policies", [])
+        attached = [one["Properties"] for one in self.resources.values() if "PolicyDocument" in one["Properties"]]
+        has = self.role(role)
+        policies = own + [one for one in attached if has in self.value(one["Roles"])]
+        return [statement for one in policies for statement in self.value(one["PolicyDocument"])["Statement"]]
 
     def trust(self, role: str) -> dict[str, Any]:
         """Return who may assume a role."""
@@ -90,25 +84,28 @@ class Rendered:
             return [value for one in given if (value := self.value(one)) is not None]
         if not isinstance(given, dict):
             return given
-        match next(iter(given.items()), None):
-            case ("Ref", str(name)):
-                return self._named(name)
-            case ("Fn::GetAtt", str(path)):
-                return f"arn:aws:iam::{ACCOUNT}:role/{self._named(path.removesuffix('.Arn'))}"
-            case ("Fn::Sub", words):
-                text, values = (words, {}) if isinstance(words, str) else words
-                return re.sub(
-                    r"\$\{([\w:]+)\}",
-                    lambda match: self.value(values[match[1]]) if match[1] in values else self._named(match[1]),
-                    text,
-                )
-            case ("Fn::If", [condition, yes, no]):
-                return self.value(yes if self._holds(condition) else no)
-            case ("Fn::Join", [between, parts]):
-                return between.join(self.value(parts))
-            case ("Fn::Split", [at, text]):
-                return self.value(text).split(at)
+        function, words = next(iter(given.items()), ("", None))
+        if function == "Ref" or function.startswith("Fn::"):
+            return self._carried_out(function, words)
         return {name: value for name, one in given.items() if (value := self.value(one)) is not None}
+
+    def _carried_out(self, function: str, words: Any) -> Any:
+        match function, words:
+            case "Ref", name:
+                return self._named(name)
+            case "Fn::GetAtt", path:
+                return f"arn:aws:iam::{ACCOUNT}:role/{self._named(path.removesuffix('.Arn'))}"
+            case "Fn::Sub", words:
+                text, values = (words, {}) if isinstance(words, str) else words
+                named = {name: self.value(one) for name, one in values.items()}
+                return re.sub(r"\$\{([\w:]+)\}", lambda match: str(named.get(match[1]) or self._named(match[1])), text)
+            case "Fn::If", [condition, yes, no]:
+                return self.value(yes if self._holds(condition) else no)
+            case "Fn::Join", [between, parts]:
+                return between.join(self.value(parts))
+            case "Fn::Split", [at, text]:
+                return self.value(text).split(at)
+        raise TypeError(f"{function} is no function that a template of roles uses")
 
     def _named(self, name: str) -> Any:
         if name in self._values:

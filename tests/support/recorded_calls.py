@@ -7,20 +7,17 @@ does not matter, and a test that looks behind the product's back is not recorded
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from policy_sentry.querying.actions import get_action_data
 
 from tests.support.endpoint import ROOT
 from tests.support.policies import ACCOUNT, Request
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PRODUCT = (f"{ROOT}/plugins/", f"{ROOT}/include/emr_deploy/")
 _OTHERS = (f"{ROOT}/tests/", f"{ROOT}/include/", f"{ROOT}/benchmarks/", f"{ROOT}/docs/")
@@ -93,7 +90,10 @@ class Tags:
 
     def learn(self, call: Call, answer: Any) -> None:
         """Take what an answer tells: of what was asked for with tags, and of what is described."""
-        if call.tags and isinstance(answer, dict) and (made := _id_in(answer)):
+        if call.operation == "TagResource":
+            tagged = call.parameters["resourceArn"].rpartition("/")[2]
+            self._known[tagged] = self._known.get(tagged, {}) | call.tags
+        elif call.tags and isinstance(answer, dict) and (made := _id_in(answer)):
             self._known[made] = call.tags
         for one in _dictionaries(answer):
             tags, described = _tags(one), _id_in(one)
@@ -222,7 +222,7 @@ def _more(call: Call) -> dict[str, str]:
     match call.service, call.operation:
         case "elasticmapreduce", "AddJobFlowSteps" if "ExecutionRoleArn" in call.parameters:
             return {"elasticmapreduce:ExecutionRoleArn": call.parameters["ExecutionRoleArn"]}
-        case "emr-containers", "StartJobRun":
+        case "emr-containers", "StartJobRun" if "executionRoleArn" in call.parameters:
             return {"emr-containers:ExecutionRoleArn": call.parameters["executionRoleArn"]}
         case "cloudwatch", "PutMetricData":
             return {"cloudwatch:namespace": call.parameters["Namespace"]}
@@ -230,50 +230,70 @@ def _more(call: Call) -> dict[str, str]:
 
 
 def _besides(call: Call, asked: Mapping[str, str]) -> Iterator[Request]:
-    """Tell what AWS checks beside a call's own action: roles that are passed, tags, and parts that are actions of their own.
+    """Tell what AWS checks beside a call's own action."""
+    more = BESIDES.get((call.service, call.operation))
+    return more(call.parameters, f"{call.region}:{ACCOUNT}", asked) if more else iter(())
 
-    Sources: Service Authorization Reference, "Dependent actions"; EMR Management Guide, "Using an auto-termination policy" and
-    "Using managed scaling"; EMR Serverless User Guide, "User access policy examples"; EMR on EKS Development Guide, "Enable
-    cluster access using EKS Access Entry".
+
+def _run_job_flow(given: Mapping[str, Any], where: str, asked: Mapping[str, str]) -> Iterator[Request]:
+    """Tell of a cluster's tags, its parts that are actions of their own, and its roles.
+
+    Source: EMR Management Guide, "Using an auto-termination policy", "Using managed scaling", "Policies for tag-based access".
     """
-    given, where = call.parameters, f"{call.region}:{ACCOUNT}"
-    match call.service, call.operation:
-        case "elasticmapreduce", "RunJobFlow":
-            cluster = f"arn:aws:elasticmapreduce:{where}:cluster/j-NEW"
-            yield Request("elasticmapreduce:AddTags", cluster, asked)
-            for part in ("AutoTerminationPolicy", "ManagedScalingPolicy"):
-                if part in given:
-                    yield Request(f"elasticmapreduce:Put{part}", cluster)
-            yield _passed(given["ServiceRole"], "elasticmapreduce")
-            yield _passed(given["JobFlowRole"], "ec2")
-            if "AutoScalingRole" in given:
-                yield _passed(given["AutoScalingRole"], "application-autoscaling")
-        case "emr-serverless", "CreateApplication":
-            yield Request("emr-serverless:TagResource", f"arn:aws:emr-serverless:{where}:/applications/new", asked)
-            if "networkConfiguration" in given:
-                called = {"aws:CalledViaLast": "ops.emr-serverless.amazonaws.com"}
-                yield Request("ec2:CreateNetworkInterface", f"arn:aws:ec2:{where}:network-interface/*", called)
-                for subnet in given["networkConfiguration"].get("subnetIds", ()):
-                    yield Request("ec2:CreateNetworkInterface", f"arn:aws:ec2:{where}:subnet/{subnet}", called)
-                for group in given["networkConfiguration"].get("securityGroupIds", ()):
-                    yield Request("ec2:CreateNetworkInterface", f"arn:aws:ec2:{where}:security-group/{group}", called)
-        case "emr-serverless", "StartJobRun":
-            run = f"arn:aws:emr-serverless:{where}:/applications/{given['applicationId']}/jobruns/new"
-            yield Request("emr-serverless:TagResource", run, asked)
-            yield _passed(given["executionRoleArn"], "emr-serverless")
-        case "emr-containers", "CreateVirtualCluster":
-            yield Request("emr-containers:TagResource", f"arn:aws:emr-containers:{where}:/virtualclusters/new", asked)
-            eks = given["containerProvider"]["id"]
-            yield Request("eks:CreateAccessEntry", f"arn:aws:eks:{where}:cluster/{eks}")
-            entry = f"arn:aws:eks:{where}:access-entry/{eks}/role/{ACCOUNT}/AWSServiceRoleForAmazonEMRContainers/new"
-            for action in ("AssociateAccessPolicy", "DescribeAccessEntry", "ListAssociatedAccessPolicies"):
-                yield Request(f"eks:{action}", entry)
-        case "emr-containers", "StartJobRun":
-            run = f"arn:aws:emr-containers:{where}:/virtualclusters/{given['virtualClusterId']}/jobruns/new"
-            yield Request("emr-containers:TagResource", run, asked)
-            if "jobTemplateId" in given:
-                template = f"arn:aws:emr-containers:{where}:/jobtemplates/{given['jobTemplateId']}"
-                yield Request("emr-containers:DescribeJobTemplate", template)
+    cluster = f"arn:aws:elasticmapreduce:{where}:cluster/j-NEW"
+    yield Request("elasticmapreduce:AddTags", cluster, asked)
+    for part in {"AutoTerminationPolicy", "ManagedScalingPolicy"} & given.keys():
+        yield Request(f"elasticmapreduce:Put{part}", cluster)
+    roles = {"ServiceRole": "elasticmapreduce", "JobFlowRole": "ec2", "AutoScalingRole": "application-autoscaling"}
+    for name in roles.keys() & given.keys():
+        yield _passed(given[name], roles[name])
+
+
+def _create_application(given: Mapping[str, Any], where: str, asked: Mapping[str, str]) -> Iterator[Request]:
+    """Tell of its tags, and of its network. Source: EMR Serverless User Guide, "User access policy examples"."""
+    yield Request("emr-serverless:TagResource", f"arn:aws:emr-serverless:{where}:/applications/new", asked)
+    if network := given.get("networkConfiguration"):
+        called = {"aws:CalledViaLast": "ops.emr-serverless.amazonaws.com"}
+        subnets = [f"subnet/{one}" for one in network.get("subnetIds", ())]
+        groups = [f"security-group/{one}" for one in network.get("securityGroupIds", ())]
+        for one in ("network-interface/eni-NEW", *subnets, *groups):
+            yield Request("ec2:CreateNetworkInterface", f"arn:aws:ec2:{where}:{one}", called)
+
+
+def _start_serverless(given: Mapping[str, Any], where: str, asked: Mapping[str, str]) -> Iterator[Request]:
+    """Tell of a job run's tags and role. Source: Service Authorization Reference, "Dependent actions"."""
+    run = f"arn:aws:emr-serverless:{where}:/applications/{given['applicationId']}/jobruns/new"
+    yield Request("emr-serverless:TagResource", run, asked)
+    yield _passed(given["executionRoleArn"], "emr-serverless")
+
+
+def _create_virtual_cluster(given: Mapping[str, Any], where: str, asked: Mapping[str, str]) -> Iterator[Request]:
+    """Tell of its tags, and of EMR's access. Source: EMR on EKS Development Guide, "Enable cluster access using EKS Access Entry"."""
+    yield Request("emr-containers:TagResource", f"arn:aws:emr-containers:{where}:/virtualclusters/new", asked)
+    eks = given["containerProvider"]["id"]
+    yield Request("eks:CreateAccessEntry", f"arn:aws:eks:{where}:cluster/{eks}")
+    entry = f"arn:aws:eks:{where}:access-entry/{eks}/role/{ACCOUNT}/AWSServiceRoleForAmazonEMRContainers/new"
+    for action in ("AssociateAccessPolicy", "DescribeAccessEntry", "ListAssociatedAccessPolicies"):
+        yield Request(f"eks:{action}", entry)
+
+
+def _start_on_eks(given: Mapping[str, Any], where: str, asked: Mapping[str, str]) -> Iterator[Request]:
+    """Tell of a job run's tags and template. Source: EMR on EKS Development Guide, "Using job templates"."""
+    run = f"arn:aws:emr-containers:{where}:/virtualclusters/{given['virtualClusterId']}/jobruns/new"
+    yield Request("emr-containers:TagResource", run, asked)
+    if "jobTemplateId" in given:
+        template = f"arn:aws:emr-containers:{where}:/jobtemplates/{given['jobTemplateId']}"
+        yield Request("emr-containers:DescribeJobTemplate", template)
+
+
+BESIDES: Mapping[tuple[str, str], Callable[[Mapping[str, Any], str, Mapping[str, str]], Iterator[Request]]] = {
+    ("elasticmapreduce", "RunJobFlow"): _run_job_flow,
+    ("emr-containers", "CreateVirtualCluster"): _create_virtual_cluster,
+    ("emr-containers", "StartJobRun"): _start_on_eks,
+    ("emr-serverless", "CreateApplication"): _create_application,
+    ("emr-serverless", "StartJobRun"): _start_serverless,
+}
+"""What AWS checks beside calls: given their parameters, their region and account, and the tags that they ask for."""
 
 
 def _passed(role: str, service: str) -> Request:

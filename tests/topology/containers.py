@@ -26,7 +26,7 @@ LOOK_SECONDS = 0.2
 """Pause between two looks at what is not healthy yet. The file's intervals are for a machine that runs for months."""
 
 TIMES = 4
-"""How much longer a health check may take than the file allows: a machine of tests is slow while it does other work."""
+"""How much longer a health check and an end may take than the file allows: a machine of tests is slow while it does other work."""
 
 RESTART_SECONDS = 0.1
 """How long Docker waits before it starts again what has ended; twice as long each time, until it has run for 10 s."""
@@ -92,7 +92,7 @@ class Container:
 
     def join(self) -> bool:
         """Wait for its end; return whether it ended by itself within its time of grace."""
-        self._keeper.join(self.service.grace)
+        self._keeper.join(TIMES * self.service.grace)
         if in_time := not self._keeper.is_alive():
             return in_time
         self.kill()

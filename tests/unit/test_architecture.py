@@ -21,6 +21,7 @@ FLOORS = [
     {"choosing", "check_profiles", "rehearsing", "size_executors", "bundles"},
     {
         "artifacts",
+        "job_checks",
         "clients",
         "reach",
         "membership",

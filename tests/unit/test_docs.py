@@ -14,10 +14,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from botocore import xform_name
-from botocore.session import get_session
 
-from docs import generate, permissions, samples
+from docs import generate, samples
 from docs.samples import SITUATIONS
 from emr_pipelines import EmrJobOperator
 from emr_pipelines.check_profiles import check_folder
@@ -30,7 +28,7 @@ from tests.unit.test_architecture import FLOORS
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "include" / "local_emr" / "README.md"])
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
-TITLE = re.compile(r"# ((?:include|dags)/\S+)\n")
+TITLE = re.compile(r"(?:#|--) ((?:include|dags)/\S+)\n")
 HOW_TO = ROOT / "docs" / "how-to"
 
 
@@ -227,7 +225,11 @@ def test_the_glossary_has_each_word_once():
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_a_page_names_no_folder_or_file_that_is_not_there(page):
     named = re.findall(r"`((?:dags|plugins|include|tests|benchmarks|docs)/[\w./-]*)`", page.read_text())
-    written = {title for _, text in blocks("python") + blocks("dqdl") + blocks("yaml") for title in TITLE.findall(text)}
+    written = {
+        title
+        for _, text in blocks("python") + blocks("dqdl") + blocks("yaml") + blocks("sql")
+        for title in TITLE.findall(text)
+    }
     assert [path for path in named if path not in written and not (ROOT / path).exists()] == []
 
 
@@ -261,7 +263,7 @@ def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "include", folder / "include", ignore=shutil.ignore_patterns("__pycache__", "local_*"))
     (folder / "dags").mkdir()
-    for _, text in blocks("python") + blocks("dqdl"):
+    for _, text in blocks("python") + blocks("dqdl") + blocks("sql"):
         if title := TITLE.match(text):
             path = folder / title[1]
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -276,6 +278,7 @@ def written(tmp_path_factory):
         ("flights_other_jobs", {"hive", "tuned", "listings"}),
         ("flights_anywhere", {"clean"}),
         ("flights_carriers", {"gather", "count"}),
+        ("flights_counted", {"land", "late"}),
     ],
 )
 def test_a_dag_of_the_pages_becomes_a_pipeline(dag, tasks, written, monkeypatch):
@@ -314,51 +317,6 @@ def test_the_environments_of_a_page_are_valid(page, tmp_path):
         assert [line for line in check_folder(folder) if line.wrong and files] == [], page
 
 
-def actions(statement: dict) -> set[str]:
-    action = statement["Action"]
-    return {action} if isinstance(action, str) else set(action)
-
-
-SERVICES = {
-    "elasticmapreduce": ("emr", "ec2*.py"),
-    "emr-containers": ("emr-containers", "eks*.py"),
-    "emr-serverless": ("emr-serverless", "serverless*.py"),
-    "s3": ("s3", "../**/*.py"),
-    "secretsmanager": ("secretsmanager", "ec2*.py"),
-}
-
-
-@pytest.mark.parametrize("prefix", SERVICES)
-def test_the_policy_for_aws_allows_every_call_of_the_tasks(prefix):
-    ((_, text),) = blocks("json")
-    allowed = {action for statement in json.loads(text)["Statement"] for action in actions(statement)}
-    service, modules = SERVICES[prefix]
-    names = {xform_name(name): name for name in get_session().get_service_model(service).operation_names}
-    sources = [path.read_text() for path in (ROOT / "plugins/emr_pipelines/targets").glob(modules)]
-    said = {word for source in sources for word in re.findall(r"[.\"](\w+)[\"(]", source)}
-    called = {names[word] for word in said & set(names)}
-    assert called
-    others = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket"}
-    assert {f"{prefix}:{others.get(name, name)}" for name in called} - allowed == set()
-
-
-def test_the_policy_for_aws_allows_of_s3_what_the_tasks_call_and_no_more():
-    ((_, text),) = blocks("json")
-    allowed = {action for statement in json.loads(text)["Statement"] for action in actions(statement)}
-    assert {action for action in allowed if action.startswith("s3:")} == permissions.calls_of_s3()
-
-
-def test_the_policy_for_aws_lets_airflow_pass_the_roles_of_the_development_environment():
-    ((_, text),) = blocks("json")
-    (passed,) = [one["Resource"] for one in json.loads(text)["Statement"] if one["Action"] == "iam:PassRole"]
-    dev = "".join((ROOT / "include" / "compute" / f"{name}.yaml").read_text() for name in ("defaults", "dev"))
-    named = re.findall(r"^    (?:service_role|instance_profile|execution_role): (\S+)", dev, re.MULTILINE)
-    # A role of EMR on EKS is assumed by the service accounts of its namespace, and passed by nobody.
-    assert {role.rpartition("/")[2] for role in passed} == {role.rpartition("/")[2] for role in named} - {
-        "emr-on-eks-jobs"
-    }
-
-
 def shell_lines() -> list[tuple[str, list[str]]]:
     """The commands of all shell examples, as words."""
     found = []
@@ -395,7 +353,7 @@ def test_every_option_of_the_endpoint_on_a_page_exists():
 
 
 def test_airflow_takes_every_command_on_a_page(tmp_path):
-    commands = [words[1:] for _, words in shell_lines() if words[0].endswith("/airflow")]
+    commands = [words[1:] for _, words in shell_lines() if words[0].rpartition("/")[2] == "airflow"]
     assert commands
     script = (
         "import json; from airflow.cli import cli_parser\n"

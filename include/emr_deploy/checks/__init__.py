@@ -63,8 +63,6 @@ OF_THIS_MACHINE = frozenset(
 )
 """Kinds that the local endpoint has; behind it are no network, no roles and no keys."""
 
-_THREADS = 16
-
 
 @dataclass(frozen=True)
 class Unasked:
@@ -103,7 +101,7 @@ def check(environment: Environment, account: Account, kinds: Iterable[str] | Non
     asked = frozenset(kinds) if kinds is not None else None
     things = list(_questions(environment, asked))
     questions = [*things, *(_of_quotas(environment) if asked is None else ())]
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(account.threads) as pool:
         answers = list(pool.map(lambda question: _answer(question, account, home_of(environment)), questions))
     missing = _said(answers[: len(things)])
     short = _said(answers[len(things) :])
@@ -164,8 +162,10 @@ def _title(thing: Thing) -> str:
 
 
 def _plural(kind: str) -> str:
-    words = kind.replace("_", " ").replace("eks", "EKS").replace("ami", "AMI").replace("kms", "KMS")
-    return f"{words}s"
+    return " ".join(_WORDS.get(word, word) for word in kind.split("_")) + "s"
+
+
+_WORDS = {"eks": "EKS", "ami": "AMI", "kms": "KMS"}
 
 
 def _why(error: BaseException) -> str:

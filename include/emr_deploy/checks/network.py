@@ -83,14 +83,18 @@ def security_groups(clients: Clients, things: list[Thing]) -> Iterator[Missing]:
 
 def zones(clients: Clients, things: list[Thing]) -> Iterator[Missing]:
     """Yield availability zones that the account does not have."""
-    answer = clients("ec2").describe_availability_zones(AllAvailabilityZones=False)
-    there = sorted(zone["ZoneName"] for zone in answer["AvailabilityZones"] if zone["State"] == "available")
+    there = _zones(clients("ec2"))
     for thing in things:
         if thing.name not in there:
             yield Missing(
                 f"there is no availability zone {thing.name!r} for this account {thing.told}",
                 f"take one of {', '.join(there)}",
             )
+
+
+def _zones(ec2: Any) -> list[str]:
+    answer = ec2.describe_availability_zones(AllAvailabilityZones=False)
+    return sorted(zone["ZoneName"] for zone in answer["AvailabilityZones"] if zone["State"] == "available")
 
 
 def key_pairs(clients: Clients, things: list[Thing]) -> Iterator[Missing]:
@@ -124,8 +128,7 @@ def instance_types(clients: Clients, things: list[Thing]) -> Iterator[Missing]:
     ec2 = clients("ec2")
     offered = _offers(ec2, "region", things)
     in_zones = _offers(ec2, "availability-zone", things)
-    subnets_of = [place for thing in things for of in thing.fits for place in of.split() if place.startswith("subnet-")]
-    zone_of = {name: one["AvailabilityZone"] for name, one in _subnets(ec2, subnets_of).items()} if subnets_of else {}
+    zone_of = _zones_of(ec2, {place for thing in things for of in thing.fits for place in of.split()})
     for thing in things:
         if not offered.get(thing.name):
             yield Missing(
@@ -134,12 +137,19 @@ def instance_types(clients: Clients, things: list[Thing]) -> Iterator[Missing]:
             )
             continue
         for of, used in thing.fits.items():
-            places = {zone_of.get(place) if place.startswith("subnet-") else place for place in of.split()} - {None}
+            places = {zone_of[place] for place in of.split() if place in zone_of}
             if places and not places & in_zones.get(thing.name, set()):
                 yield Missing(
-                    f"instance type {thing.name!r} is not offered in {' or '.join(sorted(map(str, places)))} {used.told}",
+                    f"instance type {thing.name!r} is not offered in {' or '.join(sorted(places))} {used.told}",
                     f"take another type, or a subnet in {' or '.join(sorted(in_zones[thing.name]))}",
                 )
+
+
+def _zones_of(ec2: Any, places: set[str]) -> dict[str, str]:
+    """Return the zones of subnets, and zones as themselves; what there is not, is left out."""
+    named = [place for place in places if place.startswith("subnet-")]
+    zones = {name: str(one["AvailabilityZone"]) for name, one in _subnets(ec2, named).items()} if named else {}
+    return zones | ({zone: zone for zone in _zones(ec2)} if len(named) < len(places) else {})
 
 
 def _offers(ec2: Any, kind: str, things: list[Thing]) -> dict[str, set[str]]:

@@ -28,7 +28,7 @@ def bucket(clients: Clients, thing: Thing) -> Iterator[Missing]:
         where = next(iter(thing.fits), "")
         yield Missing(
             f"there is no bucket {thing.name!r} {thing.told}",
-            f"`make infra` makes it{f' in {where}' if where else ''}, or name one that there is",
+            f"`make infra` makes it{f' in {where}' if where else ''}, on one machine `make up`; or name one that there is",
         )
         return
     lies = head.get("BucketRegion")

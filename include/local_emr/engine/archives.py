@@ -1,7 +1,8 @@
 """Archives of a Spark job where it runs: `s3://bucket/venv.tar.gz#environment` is the folder `environment`.
 
-So it is in YARN's containers and in pods. Sources: spark.archives on Spark's configuration page; "Using Python libraries with EMR Serverless" in its User Guide. An
-archive's own interpreter, made for EMR's images, is not used: the endpoint's own imports from the archive's packages.
+So it is in YARN's containers and in pods. Sources: spark.archives on Spark's configuration page; "Using Python libraries with EMR
+Serverless" in its User Guide. An archive's own interpreter, made for EMR's images, is not used: the endpoint's own imports from the
+archive's packages.
 """
 
 from __future__ import annotations

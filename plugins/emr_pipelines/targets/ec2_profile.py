@@ -69,6 +69,10 @@ _CLUSTER_ID = re.compile(r"j-[0-9A-Z]{13}")
 AvailabilityZone = Annotated[str, Like(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "us-east-1a"), Names("zone")]
 
 
+_MANAGED = {"for-use-with-amazon-emr-managed-policies": "true"}
+"""The tag without which AmazonEMRServicePolicy_v2 lets no service role start instances (EMR Management Guide, "Managed policies")."""
+
+
 class Ec2Profile(ClusterSections):
     """An EMR cluster on EC2 for each run, or one that runs already and that all runs share.
 
@@ -423,7 +427,7 @@ class Ec2Profile(ClusterSections):
                 and [{"InstanceRole": "MASTER", "PlacementStrategy": self.placement_group}],
                 "AutoTerminationPolicy": {"IdleTimeout": self.idle_minutes * 60},
                 "VisibleToAllUsers": True,
-                "Tags": [{"Key": name, "Value": value} for name, value in self.tags_for(lease).items()],
+                "Tags": [{"Key": name, "Value": value} for name, value in (_MANAGED | self.tags_for(lease)).items()],
             }
         )
 

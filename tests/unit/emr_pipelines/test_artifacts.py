@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from moto import mock_aws
+from moto.s3.models import s3_backends
 
 from emr_pipelines import artifacts
 from emr_pipelines.artifacts import Artifact, pin
@@ -46,3 +49,25 @@ def test_code_reaches_a_bucket_of_another_region(monkeypatch, status, body):
     laid = pin(environment, profile, [Artifact("jobs/a.py", "a.py", b"1")])
     assert laid == {"jobs/a.py": "s3://code-of-us-west-2/code/6b86b273ff34fce19d6b804eff5a3f57/a.py"}
     assert asked == [("HEAD", "us-west-2"), ("HEAD", "us-east-1"), ("PUT", "us-east-1")]
+
+
+def test_code_that_may_soon_expire_is_written_anew_and_younger_code_is_left(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="code")
+        monkeypatch.setattr(artifacts, "s3_of_profile", lambda _: s3)
+        environment = SimpleNamespace(buckets_in=lambda _: SimpleNamespace(artifacts="code"))
+        artifact = Artifact("jobs/a.py", "a.py", b"1")
+
+        def days_after(age):
+            pin(environment, SimpleNamespace(name="here", region="us-east-1"), [artifact])
+            (kept,) = s3_backends["123456789012"]["aws"].buckets["code"].keys.values()
+            kept.last_modified = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=age)
+            pin(environment, SimpleNamespace(name="here", region="us-east-1"), [artifact])
+            written = s3.head_object(Bucket="code", Key=artifact.key)["LastModified"]
+            return (datetime.now(UTC) - written).days
+
+        assert (days_after(29), days_after(31)) == (29, 0)

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from datetime import UTC, datetime
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import TaskDeferred
 from moto.cloudwatch.models import cloudwatch_backends
 
-from emr_pipelines import ROWS, EmrJobOperator, EmrPipeline, QualityCheckOperator, SparkJob, clients
-from emr_pipelines.errors import JobError
-from tests.support.endpoint import CLIENT_ENVIRONMENT
+from emr_pipelines import (
+    ROWS,
+    EmrJobOperator,
+    EmrPipeline,
+    QualityCheckOperator,
+    SparkJob,
+    clients,
+    measuring,
+    operators,
+)
+from emr_pipelines.environments import current_environment
+from emr_pipelines.errors import JobDeadlineError, JobError
+from emr_pipelines.job_metrics import METRICS, Datum
+from emr_pipelines.watching import wait_briefly
+from tests.support.endpoint import CLIENT_ENVIRONMENT, ROOT
 from tests.support.scripted_runs import Run, client_of, endpoint, environment, s3
 
 __all__ = ["endpoint", "environment", "s3"]
@@ -126,6 +141,21 @@ def test_an_end_that_nobody_was_there_to_see_is_told_by_the_next_execution(told)
     assert len(run.told["emr.one", "job_ends"]) == 2
 
 
+def test_a_job_run_that_its_deadline_ended_counts_once(told, monkeypatch):
+    monkeypatch.setattr(operators, "wait_briefly", lambda look, done, _=0: wait_briefly(look, done, patience=0.3))
+    run = Run(pipeline(one=("hold", "one")), "a/b")
+    run.execute("emr.acquire")
+    with pytest.raises(TaskDeferred) as deferred:
+        run.execute("emr.one")
+    assert told() == {}
+    task = run.dag.get_task("emr.one").prepare_for_execution()
+    for _ in range(2):
+        with pytest.raises(JobDeadlineError):
+            task.resume(run._context("emr.one"), {"deadline": True}, **deferred.value.kwargs)
+    assert (told()["JobRuns", BY_DEPLOYMENT], told()["JobFailures", BY_DEPLOYMENT]) == ((1, 1), (1, 1))
+    assert [end["state"] for end in run.told["emr.one", "job_ends"]] == ["cancelled"]
+
+
 def test_a_check_says_how_many_rows_it_has_read_though_its_gate_lets_nothing_pass(endpoint, s3, told):
     endpoint.engine.outcome, endpoint.engine.severity, endpoint.engine.measured = "Failed", "fail", 77
     with (
@@ -173,6 +203,23 @@ def test_cloudwatch_is_told_only_where_the_environment_says_so(environment, monk
     run = Run(pipeline(one=("succeed",)), "a/b")
     run.execute("emr.acquire", "emr.one")
     assert [one for one in caplog.records if one.levelname == "WARNING"] == []
+
+
+def test_airflow_hears_each_metric_in_its_own_way(monkeypatch):
+    told = []
+    for kind in ("incr", "gauge", "timing"):
+        monkeypatch.setattr(measuring.stats, kind, lambda *of, tags, kind=kind: told.append((kind, *of, tuple(tags))))
+    of = dict.fromkeys(("Deployment", "JobType", "Target", "Dag", "Task"), "any")
+    measuring.publish(current_environment(), [Datum(metric, 2.0, time.time(), of) for metric in METRICS])
+    assert told == [
+        ("incr", "emr_pipelines.job.runs", 2, ("job_type", "target")),
+        ("incr", "emr_pipelines.job.failures", 2, ("job_type", "target")),
+        ("timing", "emr_pipelines.job.duration", 2000.0, ("job_type", "target", "dag", "task")),
+        ("gauge", "emr_pipelines.job.rows", 2.0, ("dag", "task")),
+        ("gauge", "emr_pipelines.job.rows_per_second", 2.0, ("dag", "task")),
+        ("gauge", "emr_pipelines.compute.use", 2.0, ("target",)),
+        ("gauge", "emr_pipelines.orphans", 2.0, ()),
+    ]
 
 
 def ran(*tasks, dag):
@@ -286,6 +333,58 @@ def test_a_verdict_is_the_same_when_its_document_cannot_be_written(monkeypatch, 
     run.execute("emr.verdict")
     (warning,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
     assert warning.startswith("The run's document could not be written: ")
+
+
+DDL = next(
+    block
+    for block in re.findall(r"```sql\n(.*?)```", (ROOT / "docs/how-to/measure-runs.md").read_text(), re.DOTALL)
+    if block.startswith("CREATE EXTERNAL TABLE")
+)
+SCALARS = {"string": str, "bigint": int, "int": int, "double": (int, float), "boolean": bool}
+
+
+def split(text):
+    """Split at the commas that stand in no angle brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += {"<": 1, ">": -1}.get(letter, 0)
+        parts = [*parts, ""] if letter == "," and not depth else [*parts[:-1], parts[-1] + letter]
+    return [part.strip() for part in parts]
+
+
+def fits(value, hive):
+    """Whether a value of JSON is of a type of Hive, with all members of a struct and no others."""
+    kind, _, inner = hive.partition("<")
+    inner = inner.removesuffix(">").strip()
+    if value is None:
+        return True
+    if kind == "array":
+        return isinstance(value, list) and all(fits(one, inner) for one in value)
+    if kind == "map":
+        return all(fits(one, split(inner)[1]) for one in value.values())
+    if kind == "struct":
+        members = dict(re.split(r"\s*:\s*", member, maxsplit=1) for member in split(inner))
+        members = {name.strip("`"): one for name, one in members.items()}
+        return list(members) == list(value) and all(fits(value[name], one) for name, one in members.items())
+    return isinstance(value, SCALARS[kind])
+
+
+def test_the_table_of_the_page_has_the_columns_of_the_document_with_their_types(s3):
+    """Athena takes a partition's columns from its address, so that they are none of the table's own."""
+    run = ran("emr.two", dag=pipeline(one=("succeed",), two=("fail",)))
+    with pytest.raises(JobError):
+        run.execute("emr.verdict")
+    found = document(s3)
+    columns, partitions = re.search(r"runs \((.*?)\)\nPARTITIONED BY \((.*?)\)", DDL, re.DOTALL).groups()
+    types = dict(column.replace("`", "", 2).split(maxsplit=1) for column in split(columns))
+    keys = [column.strip("`").partition("` ")[0].split()[0] for column in split(partitions)]
+    assert {name: one for name, one in types.items() if name in found and not fits(found[name], one)} == {}
+    assert set(types) == set(found) - set(keys)
+    assert keys == re.findall(r"(\w+)=", DOCUMENT)
+    assert {"string": fits("s", "bigint"), "struct": fits({"a": 1}, "struct<b: int>")} == {
+        "string": False,
+        "struct": False,
+    }
 
 
 def test_no_document_is_written_where_the_environment_wants_none(environment, s3):

@@ -9,7 +9,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emr_pipelines import EmrReaperOperator, clients, missing, reaping
+from emr_pipelines import EmrReaperOperator, clients, measuring, missing, reaping
 from emr_pipelines.environments import Reaping, read_environment
 from emr_pipelines.errors import ComputeError
 from emr_pipelines.keys import Lease
@@ -315,6 +315,21 @@ def test_the_task_fails_for_what_it_could_not_ask_after_it_told_what_it_found(
         execute(EmrReaperOperator(task_id="reap"), {"ti": ti, "params": {}})
     assert [(row["what"], row["done"]) for row in ti.pushed["return_value"]] == [(machine.id, "ended")]
     assert "http://airflow/dags/emr_reaper/runs/run/tasks/reap/xcom" in ti.pushed.values()
+
+
+def test_orphans_are_counted_whatever_their_age_and_whatever_was_done_about_them(
+    environment, airflow, acquire, monkeypatch
+):
+    told = []
+    monkeypatch.setattr(reaping, "current_environment", lambda: environment)
+    monkeypatch.setattr(measuring.stats, "gauge", lambda *of, tags: told.append((*of, tags)))
+    airflow["dag", "live"] = "running"
+    for run, hours in (("live", 2.0), ("deleted", 2.0), ("deleted just now", 0.1)):
+        acquire(run, hours=hours)
+    execute = EmrReaperOperator.execute.__wrapped__
+    execute(EmrReaperOperator(task_id="reap"), {"ti": TaskInstance(), "params": {}})
+    execute(EmrReaperOperator(task_id="reap"), {"ti": TaskInstance(), "params": {"dry_run": True}})
+    assert told == [("emr_pipelines.orphans", 2, {}), ("emr_pipelines.orphans", 1, {})]
 
 
 def test_the_table_has_a_head_and_a_line_for_each_finding():

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    Command = Callable[[list[str]], tuple[int, str]]
+    """Takes words; returns how it ended, and what it printed."""
+
 BLOCK = re.compile(r"^( *)```(sh|text)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 MARK = "-- the end of a block --"
 SECONDS = 120
@@ -59,7 +62,7 @@ def run_aws(url: str, words: list[str]) -> tuple[int, str]:
 
 
 @contextmanager
-def _answering(commands: Mapping[str, Callable[[list[str]], tuple[int, str]]]) -> Iterator[str]:
+def _answering(commands: Mapping[str, Command]) -> Iterator[str]:
     """Serve commands by name: a request is their words, an answer what they print, and 500 says that they failed."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -86,18 +89,22 @@ def _answering(commands: Mapping[str, Callable[[list[str]], tuple[int, str]]]) -
 
 
 def follow(
-    page: Path, url: str, airflow: Callable[[list[str]], str], placeholders: Mapping[str, str], **environment: str
+    written: list[tuple[str, str]],
+    placeholders: Mapping[str, str],
+    commands: Mapping[str, Command],
+    folder: Path,
+    environment: Mapping[str, str],
 ) -> None:
-    """Follow a page to its end, and assert that every command succeeds and prints what the page says.
+    """Follow the blocks of a page, and assert that every command succeeds and prints what the page says.
 
     :param placeholders: what stands for the words in capitals that a person fills in.
+    :param commands: what does the work of `aws` and of `airflow`.
+    :param folder: where the shell stands.
     """
-    written = blocks(page)
     script = PRELUDE + f"\necho {shlex.quote(MARK)}\n".join(commands for commands, _ in written)
     for word, value in placeholders.items():
-        assert re.search(rf"\b{word}\b", script), f"{page.name} has no {word}"
-        script = re.sub(rf"\b{word}\b", value, script)
-    commands = {"aws": lambda words: run_aws(url, words), "airflow": lambda words: (0, airflow(words))}
+        script, times = re.subn(rf"\b{word}\b", lambda _, value=value: value, script)
+        assert times, f"nothing of {script} is to be filled in with {word}"
     with _answering(commands) as answers:
         done = subprocess.run(
             ["bash", "-c", script],
@@ -105,12 +112,13 @@ def follow(
             capture_output=True,
             text=True,
             timeout=SECONDS,
+            cwd=folder,
             env={"ANSWERS": answers, **environment},
         )
-    assert done.returncode == 0, f"{page.name}: {done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{script}\nprinted\n{done.stdout}\n{done.stderr}"
     said = done.stdout.split(f"{MARK}\n")
     for (text, expected), printed in zip(written, said, strict=True):
-        assert prints(expected, printed), f"{page.name}: {text}\nprinted\n{printed}\nand not\n{expected}"
+        assert prints(expected, printed), f"{text}\nprinted\n{printed}\nand not\n{expected}"
 
 
 def prints(expected: str, printed: str) -> bool:

@@ -184,6 +184,20 @@ def test_a_query_that_is_wrong_is_noticed(text):
         read_query(text, 300)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        """SEARCH('{AWS/ElasticMapReduce,JobFlowId} MetricName="MissingBlock"', 'Maximum', 300)""",
+        """SEARCH('{AWS/ElasticMapReduce,ClusterId} MetricName="MissingBlocks"', 'Maximum', 300)""",
+        """SEARCH('{AWS/EMRServerless,ApplicationId} MetricName="CPUAllocated"', 'Maximum', 60)""",
+        """SEARCH('{AWS/EMRContainers,VirtualClusterId} MetricName="RunningJobs"', 'Maximum', 60)""",
+    ],
+)
+def test_a_search_for_what_nobody_publishes_is_noticed(text):
+    found = read_search(text)
+    assert found.dimensions not in PUBLISHED.get((found.namespace, found.metric), set())
+
+
 def test_the_dashboard_of_clusters_shows_what_operators_of_hadoop_look_at():
     assert {one.metric for one in READ["Clusters"]} >= {
         "IsIdle", "AppsCompleted", "AppsFailed", "AppsRunning", "AppsPending", "MemoryAllocatedMB", "MemoryAvailableMB",
@@ -226,6 +240,12 @@ def test_an_alarm_looks_back_no_further_than_cloudwatch_does(alarm):
     assert period * alarm["EvaluationPeriods"] <= furthest
 
 
+def test_the_longest_quiet_is_the_longest_that_an_alarm_takes():
+    (alarm,) = [made["Properties"] for made in ALARMS.values() if made["Properties"]["TreatMissingData"] == "breaching"]
+    longest = yaml.load(MONITORING, Loader)["Parameters"]["QuietHours"]["MaxValue"]
+    assert alarm["Period"] * longest == 7 * 86400
+
+
 @properties
 def test_one_expression_of_an_alarm_is_what_it_watches(alarm):
     asked = alarm.get("Metrics", [{}])
@@ -260,6 +280,15 @@ def test_an_alarm_says_its_cause_and_which_runbook_to_open(alarm):
 def test_every_runbook_is_for_an_alarm_or_a_recovery():
     named = {re.search(r"([\w-]+)\.md$", made["Properties"]["AlarmDescription"])[1] for made in ALARMS.values()}
     assert {page.stem for page in RUNBOOKS.glob("*.md")} == named | RECOVERIES | {"README"}
+
+
+def test_the_page_lists_every_alarm_with_its_runbook():
+    page = (ROOT / "docs/how-to/monitor.md").read_text()
+    rows = re.findall(r"^\| `([\w-]+)` \| .+ \| \[.+\]\(\.\./runbooks/([\w-]+)\.md\) \|$", page, re.MULTILINE)
+    told = {made["Properties"]["AlarmName"]: made["Properties"]["AlarmDescription"] for made in ALARMS.values()}
+    assert {f"emr-pipelines-dev-{name}": runbook for name, runbook in rows} == {
+        name: re.search(r"([\w-]+)\.md$", text)[1] for name, text in told.items()
+    }
 
 
 # The topic

@@ -1,0 +1,161 @@
+"""The template of roles: what is allowed and what is not, who may assume a role, and that CloudFormation makes of it what is judged."""
+
+from __future__ import annotations
+
+import json
+
+import boto3
+import pytest
+from cfnlint.api import lint_all
+from moto import mock_aws
+
+from tests.support.allowed_calls import PARAMETERS, statements_of
+from tests.support.policies import ACCOUNT, TEMPLATE, Rendered, Request, allows, template
+
+CLUSTER = f"arn:aws:elasticmapreduce:eu-west-1:{ACCOUNT}:cluster/j-1"
+APPLICATION = f"arn:aws:emr-serverless:eu-west-1:{ACCOUNT}:/applications/00f"
+EMR_TAG = "elasticmapreduce:ResourceTag/emr-pipelines"
+TAG = "aws:ResourceTag/emr-pipelines"
+OURS = {f"{EMR_TAG}:deployment": "dev"}
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/emr-pipelines-dev"
+
+
+def is_allowed(action, resource, role="AirflowRole", **context):
+    request = Request(action, resource, context)
+    return any(allows(one, request) for one in statements_of("dev", role))
+
+
+def test_the_template_is_clean():
+    assert lint_all(TEMPLATE.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("allowed", "action", "resource", "context"),
+    [
+        (True, "elasticmapreduce:TerminateJobFlows", CLUSTER, OURS),
+        (False, "elasticmapreduce:TerminateJobFlows", CLUSTER, {}),
+        (False, "elasticmapreduce:TerminateJobFlows", CLUSTER, {f"{EMR_TAG}:deployment": "development"}),
+        (False, "elasticmapreduce:TerminateJobFlows", CLUSTER, {f"{EMR_TAG}:shared-with": "dev"}),
+        (True, "elasticmapreduce:AddJobFlowSteps", CLUSTER, {f"{EMR_TAG}:shared-with": "dev"}),
+        (True, "elasticmapreduce:AddJobFlowSteps", CLUSTER, {f"{EMR_TAG}:shared-with": "test dev prod"}),
+        (False, "elasticmapreduce:AddJobFlowSteps", CLUSTER, {f"{EMR_TAG}:shared-with": "test development"}),
+        (False, "elasticmapreduce:AddJobFlowSteps", CLUSTER, OURS | {"elasticmapreduce:ExecutionRoleArn": "arn:any"}),
+        (True, "elasticmapreduce:DescribeCluster", CLUSTER, {}),
+        (False, "elasticmapreduce:RunJobFlow", "*", {}),
+        (True, "elasticmapreduce:RunJobFlow", "*", {"elasticmapreduce:RequestTag/emr-pipelines:deployment": "dev"}),
+        (False, "elasticmapreduce:RunJobFlow", "*", {"elasticmapreduce:RequestTag/emr-pipelines:deployment": "test"}),
+        (True, "emr-serverless:StopApplication", APPLICATION, {f"{TAG}:deployment": "dev"}),
+        (False, "emr-serverless:StopApplication", APPLICATION, {f"{TAG}:deployment": "test"}),
+        (False, "emr-serverless:StartJobRun", APPLICATION, {f"{TAG}:deployment": "dev"}),
+        (False, "emr-containers:DeleteVirtualCluster", "*", {f"{TAG}:deployment": "dev"}),
+        (True, "iam:PassRole", f"{ROLE}-emr", {"iam:PassedToService": "elasticmapreduce.amazonaws.com"}),
+        (False, "iam:PassRole", f"{ROLE}-emr", {"iam:PassedToService": "lambda.amazonaws.com"}),
+        (False, "iam:PassRole", f"{ROLE}-airflow", {"iam:PassedToService": "ec2.amazonaws.com"}),
+        (True, "s3:PutObject", "arn:aws:s3:::d-data/flights/_published/dt=2013-01-15.json", {}),
+        (False, "s3:GetObject", "arn:aws:s3:::d-data/flights/dt=2013-01-15/part-0.parquet", {}),
+        (False, "s3:DeleteObject", "arn:aws:s3:::d-data/flights/_published/dt=2013-01-15.json", {}),
+        (False, "s3:PutObject", "arn:aws:s3:::l-logs/runs/deployment=test/x.json", {}),
+        (True, "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "EmrPipelines"}),
+        (False, "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "AWS/ElasticMapReduce"}),
+    ],
+)
+def test_airflow_may_do_this_and_not_that(allowed, action, resource, context):
+    assert is_allowed(action, resource, **context) == allowed
+
+
+def test_a_build_server_reads_no_secret_and_ends_nothing():
+    assert is_allowed(
+        "secretsmanager:DescribeSecret", f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:a", "DeployRole"
+    )
+    assert not is_allowed(
+        "secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:a", "DeployRole"
+    )
+    assert not is_allowed("elasticmapreduce:TerminateJobFlows", CLUSTER, "DeployRole", **OURS)
+
+
+def test_service_accounts_of_the_role_alone_assume_the_role_of_eks_jobs():
+    named = Rendered(Deployment="dev", **PARAMETERS, EksNamespace="emr-dev", EksRoleInBase36="2c91xn4e")
+    (statement,) = named.trust("EksJobRole")["Statement"]
+    issuer = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE"
+    assert statement["Principal"] == {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{issuer}"}
+    assert statement["Condition"] == {
+        "StringEquals": {f"{issuer}:aud": "sts.amazonaws.com"},
+        "StringLike": {
+            f"{issuer}:sub": f"system:serviceaccount:emr-dev:emr-containers-sa-*-*-{ACCOUNT}-2c91xn4e",
+        },
+    }
+
+
+def test_tokens_of_one_repository_assume_the_role_of_a_build_server():
+    (statement,) = Rendered(Deployment="dev", **PARAMETERS).trust("DeployRole")["Statement"]
+    tokens = "token.actions.githubusercontent.com"
+    assert statement["Condition"] == {
+        "StringEquals": {
+            f"{tokens}:aud": "sts.amazonaws.com",
+            f"{tokens}:sub": "repo:example/pipelines:environment:dev",
+        }
+    }
+
+
+def test_what_is_not_there_has_no_statement():
+    least = Rendered(Deployment="dev", DataBucket="d", LogsBucket="l", ArtifactsBucket="a")
+    assert {"EksJobRole", "DeployRole", "AirflowEvents", "AirflowSecrets", "AirflowCatalogue"} & set(
+        least.resources
+    ) == set()
+    services = {
+        action.partition(":")[0] for one in least.statements("AirflowRole") for action in one["Action"] if ":" in action
+    }
+    assert services & {"kms", "sqs", "secretsmanager", "glue", "eks", "emr-containers"} == set()
+
+
+def test_policies_keep_to_iams_sizes():
+    """10240 characters of a role's own policies, 6144 of a managed one, without white space (IAM User Guide, "IAM and AWS STS quotas")."""
+    long = Rendered(Deployment="d" * 31, **{**PARAMETERS, "DataBucket": "b" * 63, "LogsBucket": "b" * 63})
+    assert len(json.dumps(long.statements("AirflowRole"), separators=(",", ":"))) < 10240
+
+
+def test_cloudformation_makes_of_it_what_is_judged():
+    given = {"Deployment": "dev", **PARAMETERS}
+    rendered = Rendered(**given)
+    with mock_aws():
+        cloudformation = boto3.client("cloudformation", region_name="us-east-1")
+        iam = boto3.client("iam", region_name="us-east-1")
+        text = TEMPLATE.read_text().replace(
+            "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonEMRServicePolicy_v2", made(iam)
+        )
+        parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()]
+        cloudformation.create_stack(StackName="roles", TemplateBody=text, Parameters=parameters)
+        (stack,) = cloudformation.describe_stacks(StackName="roles")["Stacks"]
+        told = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+        for role in (
+            "AirflowRole",
+            "DeployRole",
+            "ServiceRole",
+            "ScalingRole",
+            "InstanceRole",
+            "ServerlessJobRole",
+            "EksJobRole",
+        ):
+            name = rendered.role(role)
+            assert sorted(map(str, statements_in(iam, name))) == sorted(map(str, rendered.statements(role)))
+            assert iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"] == rendered.trust(role)
+        cloudformation.delete_stack(StackName="roles")
+        assert iam.list_roles()["Roles"] == []
+    assert set(told) == set(template()["Outputs"])
+    assert told["EksJobRoleArn"] == f"{ROLE}-eks"
+    assert told["InstanceProfile"] == "emr-pipelines-dev-instances"
+
+
+def made(iam):
+    """A policy in the place of AWS's own, which moto takes long to read."""
+    nothing = {"Version": "2012-10-17", "Statement": []}
+    return iam.create_policy(PolicyName="service", PolicyDocument=json.dumps(nothing))["Policy"]["Arn"]
+
+
+def statements_in(iam, role):
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        yield from iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]
+    for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        version = iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
+        found = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)
+        yield from found["PolicyVersion"]["Document"]["Statement"]
