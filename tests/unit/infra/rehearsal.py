@@ -13,6 +13,7 @@ import subprocess
 import threading
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
@@ -49,13 +50,21 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     return found
 
 
+@cache
+def _models() -> object:
+    """Return what has read AWS's service models, so that each is read once."""
+    return create_clidriver().session.get_component("data_loader")
+
+
 def run_aws(url: str, words: list[str]) -> tuple[int, str]:
     """Run the aws command line; version 1 has addresses of its own for some services, so the endpoint is named."""
     said = io.StringIO()
     with warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said):
         warnings.simplefilter("ignore")  # those of the command line are not ours
         try:
-            code = create_clidriver().main([*words, "--endpoint-url", url])
+            driver = create_clidriver()
+            driver.session.register_component("data_loader", _models())
+            code = driver.main([*words, "--endpoint-url", url])
         except SystemExit as exited:
             code = int(exited.code or 0)
     return code, said.getvalue()
