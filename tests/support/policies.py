@@ -38,7 +38,7 @@ def _function(loader: yaml.SafeLoader, name: str, node: Any) -> dict[str, Any]:
     return {_SHORT.get(name, f"Fn::{name}"): value}
 
 
-_Loader.add_multi_constructor("!", _function)  # type: ignore[no-untyped-call]  # PyYAML's has no types
+_Loader.add_multi_constructor("!", _function)
 
 
 @cache

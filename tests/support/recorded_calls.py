@@ -152,7 +152,7 @@ class Recorder:
 def by_product() -> bool:
     """Whether the nearest function of this repository on the stack is the product's."""
     frame = sys._getframe(1)  # inspect.stack reads every source file that is on it
-    while frame := frame.f_back:  # type: ignore[assignment]  # the outermost has none
+    while frame := frame.f_back:
         name = frame.f_code.co_filename
         if name.startswith(PRODUCT):
             return True
