@@ -266,7 +266,7 @@ def complete(monkeypatch) -> None:
     )
 
     def delete_table(made, account, region):
-        made.associations.clear()
+        made._associations.clear()
         ec2_backends[account][region].delete_route_table(made.id)
 
     monkeypatch.setattr(RouteTable, "delete", delete_table, raising=False)
