@@ -120,9 +120,6 @@ def settings_of(environment: Environment, home: str, values: Mapping[str, str]) 
     account: dict[str, Any] = {setting: values[name] for setting, name in _OF_CLUSTERS.items() if name in values}
     if "PrivateSubnets" in values:
         account["subnet"] = values["PrivateSubnets"].partition(",")[0]
-    if "KeyArn" in values:
-        # EMR says to S3 how to encrypt, and would say SSE-S3.
-        account["security"] = {"s3": {"mode": "SSE-KMS", "key": values["KeyArn"]}}
     profiles = {
         name: {"execution_role": values[_ROLES[profile.target]]}
         for name, profile in environment.profiles.items()

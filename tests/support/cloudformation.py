@@ -1,7 +1,8 @@
 """What moto's CloudFormation leaves out of the templates in include/infra, carried out by the same calls that CloudFormation makes.
 
 moto makes a bucket without its lifecycle, versions, privacy, ownership and replication, forgets the outputs of
-what a change set makes, and knows neither Fn::Cidr nor the types below,
+what a change set makes, takes the tags of a key for those of KMS's own calls, deletes no route table
+and no security configuration, and knows neither Fn::Cidr nor the types below,
 although it has what they make. `MISSING` says so of each; a test holds that moto still lacks them.
 """
 
@@ -16,6 +17,10 @@ import boto3
 from moto.cloudformation import parsing
 from moto.cloudformation.models import ChangeSet
 from moto.core.common_models import CloudFormationModel
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.route_tables import RouteTable
+from moto.emr.models import SecurityConfiguration, emr_backends
+from moto.kms.models import Key
 from moto.s3.models import FakeBucket
 
 MISSING = {
@@ -252,6 +257,35 @@ def complete(monkeypatch) -> None:
         change_set.stack.output_map = change_set.stack._create_output_map()
 
     monkeypatch.setattr(ChangeSet, "apply", applied)
+    # It looks for the name in properties whose functions nobody has read.
+    monkeypatch.setattr(
+        SecurityConfiguration,
+        "delete",
+        lambda made, account, region: emr_backends[account][region].delete_security_configuration(made.name),
+        raising=False,
+    )
+
+    def delete_table(made, account, region):
+        made._associations.clear()
+        ec2_backends[account][region].delete_route_table(made.id)
+
+    monkeypatch.setattr(RouteTable, "delete", delete_table, raising=False)
+    make_key = Key.create_from_cloudformation_json.__func__
+
+    def made_key(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs):
+        given = cloudformation_json["Properties"]
+        # CloudFormation says Key and Value where KMS says TagKey and TagValue.
+        tags = [{"TagKey": one["Key"], "TagValue": one["Value"]} for one in given.get("Tags", [])]
+        return make_key(
+            cls,
+            resource_name,
+            {**cloudformation_json, "Properties": {**given, "Tags": tags}},
+            account_id,
+            region_name,
+            **kwargs,
+        )
+
+    monkeypatch.setattr(Key, "create_from_cloudformation_json", classmethod(made_key))
     make = FakeBucket.create_from_cloudformation_json.__func__
 
     def made(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs):
