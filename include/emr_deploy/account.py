@@ -54,6 +54,9 @@ class Account:
         try:
             told = self.client("sts", region).get_caller_identity()
         except REFUSALS as error:
-            why = code_of(error) or str(error)
-            return f"the credentials were not taken ({why}): log in again, or set another AWS_PROFILE"
+            if code := code_of(error):
+                return f"the credentials were not taken ({code}): log in again, or set another AWS_PROFILE"
+            return (
+                f"STS did not answer ({error}): look whether this machine reaches AWS, or what AWS_ENDPOINT_URL names"
+            )
         return Caller(told["Account"], told["Arn"])

@@ -238,7 +238,10 @@ ABSENT = {
     ),
     "bucket of a warehouse": (
         EC2 + ", hive: {warehouse: 's3://nowhere-at-all/warehouse/'}",
-        "there is no bucket 'nowhere-at-all' (profiles.ec2.hive.warehouse): `make infra` makes it, on one machine `make up`; or name one that there is",
+        (
+            "there is no bucket 'nowhere-at-all' (profiles.ec2.hive.warehouse): `make infra` makes it, on one "
+            "machine `make up`; or name one that there is"
+        ),
     ),
 }
 
@@ -266,7 +269,8 @@ BESIDE = {
     "bucket of a region": (
         "regions: {us-east-1: {buckets: {logs: nowhere-at-all}}}",
         (
-            "there is no bucket 'nowhere-at-all' (regions.us-east-1.buckets.logs): `make infra` makes it in us-east-1, on one machine `make up`; or name one that "
+            "there is no bucket 'nowhere-at-all' (regions.us-east-1.buckets.logs): `make infra` makes it in us-east-1, on one "
+            "machine `make up`; or name one that "
             "there is"
         ),
     ),

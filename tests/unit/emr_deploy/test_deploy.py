@@ -9,6 +9,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from emr_deploy import __main__ as command
@@ -197,6 +198,20 @@ def test_credentials_that_are_not_taken_are_told(include, trial, capsys, monkeyp
     code, _, complained = deploy(capsys)
     why = "the credentials were not taken (ExpiredToken): log in again, or set another AWS_PROFILE"
     assert (code, complained) == (1, [f"AWS was not asked, and nothing was deployed: {why}"])
+
+
+def test_an_account_that_is_not_reached_is_told(include, trial, capsys, monkeypatch):
+    def down(_):
+        raise EndpointConnectionError(endpoint_url="https://sts.example.internal")
+
+    monkeypatch.setitem(accounts.ANSWERS, "GetCallerIdentity", down)
+    code, _, complained = deploy(capsys)
+    why = 'Could not connect to the endpoint URL: "https://sts.example.internal"'
+    cure = "look whether this machine reaches AWS, or what AWS_ENDPOINT_URL names"
+    assert (code, complained) == (
+        1,
+        [f"AWS was not asked, and nothing was deployed: STS did not answer ({why}): {cure}"],
+    )
 
 
 def test_an_upload_that_aws_refuses_ends_the_deploy_and_nothing_is_recorded(include, trial, capsys, monkeypatch):
