@@ -26,7 +26,6 @@ JOBS = {**PIPELINES["jobs"], **DEPLOY["jobs"]}
 STEPS = [step for job in JOBS.values() for step in job.get("steps", [])] + SET_UP["runs"]["steps"]
 COMMANDS = sorted({step["run"] for step in STEPS if "run" in step})
 MAKES = [command for command in COMMANDS if command.startswith("make ")]
-COMING = pytest.mark.xfail(reason="the Makefile gets this target with the command that it calls")
 ENVIRONMENTS = sorted(set(environment_files(include_folder() / "compute")) - {"local"})
 
 
@@ -119,10 +118,7 @@ def recipe_of(target: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize(
-    "command",
-    [pytest.param(make, marks=COMING if make.split()[1] == "infra" else ()) for make in MAKES],
-)
+@pytest.mark.parametrize("command", MAKES)
 def test_every_make_command_is_one_of_the_makefile_and_takes_what_it_is_given(command):
     _, target, *variables = shlex.split(command)
     recipe = recipe_of(target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from emr_pipelines.job_metrics import METRICS, NAMESPACE
+
 Published = dict[tuple[str, str], set[frozenset[str]]]
 
 
@@ -74,13 +76,7 @@ KUBERNETES = (
 )
 """CloudWatch User Guide, "Amazon EKS and Kubernetes Container Insights metrics"; every minute. EMR on EKS has none of its own."""
 
-OURS = (
-    _published("EmrPipelines", "JobRuns JobFailures", "Deployment", "Deployment JobType Target")
-    | _published("EmrPipelines", "JobDuration", "Deployment JobType Target", "Deployment Dag Task")
-    | _published("EmrPipelines", "Rows RowsPerSecond", "Deployment Dag Task")
-    | _published("EmrPipelines", "ComputeUse", "Deployment Target")
-    | _published("EmrPipelines", "Orphans", "Deployment")
-)
+OURS: Published = {(NAMESPACE, one.name): {frozenset(view) for view in one.views} for one in METRICS}
 """What this package publishes itself."""
 
 PUBLISHED: Published = CLUSTERS | SERVERLESS | QUOTAS | QUEUES | KUBERNETES | OURS
