@@ -20,7 +20,7 @@ from moto.core.common_models import CloudFormationModel
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.route_tables import RouteTable
 from moto.emr.models import SecurityConfiguration, emr_backends
-from moto.iam.models import Role
+from moto.iam.models import ManagedPolicy, Role
 from moto.kms.models import Key
 from moto.s3.models import FakeBucket
 
@@ -72,7 +72,7 @@ class Completed(CloudFormationModel):
         """Nothing is left to delete: it ends with what it belongs to."""
 
 
-class BucketPolicy(Completed, CloudFormationModel):
+class BucketPolicy(Completed):
     @staticmethod
     def cloudformation_type():
         return "AWS::S3::BucketPolicy"
@@ -84,7 +84,7 @@ class BucketPolicy(Completed, CloudFormationModel):
         return (given["Bucket"],)
 
 
-class QueuePolicy(Completed, CloudFormationModel):
+class QueuePolicy(Completed):
     @staticmethod
     def cloudformation_type():
         return "AWS::SQS::QueuePolicy"
@@ -97,7 +97,7 @@ class QueuePolicy(Completed, CloudFormationModel):
         return (given["Queues"][0],)
 
 
-class TopicPolicy(Completed, CloudFormationModel):
+class TopicPolicy(Completed):
     @staticmethod
     def cloudformation_type():
         return "AWS::SNS::TopicPolicy"
@@ -111,7 +111,7 @@ class TopicPolicy(Completed, CloudFormationModel):
         return (given["Topics"][0],)
 
 
-class Alarm(Completed, CloudFormationModel):
+class Alarm(Completed):
     @staticmethod
     def cloudformation_type():
         return "AWS::CloudWatch::Alarm"
@@ -144,7 +144,7 @@ def typed(given: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
-class Trail(Completed, CloudFormationModel):
+class Trail(Completed):
     @staticmethod
     def cloudformation_type():
         return "AWS::CloudTrail::Trail"
@@ -182,7 +182,7 @@ def uncapitalised(value: Any) -> Any:
     return [uncapitalised(one) for one in value] if isinstance(value, list) else value
 
 
-class Application(Completed, CloudFormationModel):
+class Application(Completed):
     @staticmethod
     def cloudformation_type():
         return "AWS::EMRServerless::Application"
@@ -208,7 +208,7 @@ class Application(Completed, CloudFormationModel):
         serverless.delete_application(applicationId=physical_id)
 
 
-class VirtualCluster(Completed, CloudFormationModel):
+class VirtualCluster(Completed):
     @staticmethod
     def cloudformation_type():
         return "AWS::EMRContainers::VirtualCluster"
@@ -340,7 +340,14 @@ def complete(monkeypatch) -> None:
             iam.detach_role_policy(RoleName=resource_name, PolicyArn=policy["PolicyArn"])
         end_role(cls, resource_name, cloudformation_json, account_id, region_name)
 
+    def ended_policy(cls, resource_name, cloudformation_json, account_id, region_name):
+        iam = boto3.client("iam")
+        for role in iam.list_entities_for_policy(PolicyArn=resource_name)["PolicyRoles"]:
+            iam.detach_role_policy(RoleName=role["RoleName"], PolicyArn=resource_name)
+        iam.delete_policy(PolicyArn=resource_name)
+
     monkeypatch.setattr(Role, "delete_from_cloudformation_json", classmethod(ended_role))
+    monkeypatch.setattr(ManagedPolicy, "delete_from_cloudformation_json", classmethod(ended_policy), raising=False)
     models = [*original_models(), *Completed.__subclasses__()]
     monkeypatch.setattr(parsing, "get_model_list", lambda: models)
     monkeypatch.setattr(parsing, "get_model_map", lambda: {model.cloudformation_type(): model for model in models})
