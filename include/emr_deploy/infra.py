@@ -7,18 +7,19 @@ is wrong, which stands on the standard error.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import boto3
 import yaml
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from emr_deploy import account as credentials
 from emr_deploy.stacks import Account, StackError, steps_down, steps_up
 from emr_deploy.steps import carry_out
-from emr_deploy.templates import Key, read_stacks
+from emr_deploy.templates import Key, Stack, read_stacks
 from emr_pipelines.environments import Environment, environment_files, include_folder, read_environment
 from emr_pipelines.errors import ConfigurationError, EmrPipelinesError, suggestion
 
@@ -56,16 +57,15 @@ def up(environment: Environment, session: Any, say: Callable[[str], None], *, dr
     :raises StackError: CloudFormation could not do it, or AWS could not be asked.
     """
     stacks, account = read_stacks(environment, include_folder() / "infra"), Account(session)
-    try:
-        carry_out(steps_up(account, stacks, dry_run=dry_run), say, dry_run=dry_run)
-    except NoCredentialsError:
+    if why := _not_asked(stacks, session):
         if not dry_run:
-            raise _unasked() from None
-        say(
-            "AWS was not asked what is there, for there are no credentials. The stacks of the environment, in their order:"
-        )
+            raise StackError(f"AWS was not asked, and nothing was changed: {why}")
+        say(f"AWS was not asked: {why}. The stacks of the environment, in their order:")
         for stack in stacks:
             say(f"would     create or update stack {stack.name} in {stack.region}")
+        return
+    try:
+        carry_out(steps_up(account, stacks, dry_run=dry_run), say, dry_run=dry_run)
     except (ClientError, BotoCoreError) as error:
         raise StackError(f"AWS could not be asked, or refused: {error}") from error
     if account.outputs:
@@ -81,18 +81,18 @@ def down(
     :raises StackError: CloudFormation could not do it, or AWS could not be asked.
     """
     stacks, account = read_stacks(environment, include_folder() / "infra"), Account(session)
+    if why := _not_asked(stacks, session):
+        raise StackError(f"AWS was not asked, and nothing was changed: {why}")
     try:
         carry_out(steps_down(account, stacks, delete_data=delete_data), say, dry_run=dry_run)
-    except NoCredentialsError:
-        raise _unasked() from None
     except (ClientError, BotoCoreError) as error:
         raise StackError(f"AWS could not be asked, or refused: {error}") from error
 
 
-def _unasked() -> StackError:
-    return StackError(
-        "There are no credentials for AWS: sign in (aws sso login), or set AWS_PROFILE; a dry run of `up` needs none"
-    )
+def _not_asked(stacks: Sequence[Stack], session: Any) -> str | None:
+    """Return why AWS cannot be asked, as the end of a sentence; ``None`` where it can."""
+    told = credentials.Account(session).caller(stacks[0].region) if stacks else None
+    return told if isinstance(told, str) else None
 
 
 def told(environment: Environment, outputs: Mapping[Key, Mapping[str, str]]) -> str:
@@ -147,8 +147,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--delete-data", action="store_true", help="down: delete buckets that hold objects, and keys, too"
     )
     typed = parser.parse_args(arguments)
-    session = boto3.Session()
     try:
+        session = credentials.session()
         environment = named(typed.environment)
         if typed.action == "up":
             up(environment, session, print, dry_run=typed.dry_run)
@@ -161,4 +161,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Airflow's logging, which emr_pipelines brings, would write between the lines that are to be copied.
+    logging.disable(logging.WARNING)
     sys.exit(main())

@@ -253,10 +253,34 @@ def test_without_credentials_a_dry_run_shows_the_plan(monkeypatch, tmp_path, cap
     monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(ROOT / "include"))
     assert infra.main(["up", "dev", "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("AWS was not asked what is there, for there are no credentials.")
+    why = "there are no credentials: log in, such as by `aws sso login`, or set AWS_PROFILE"
+    assert lines[0] == f"AWS was not asked: {why}. The stacks of the environment, in their order:"
     assert lines[-1] == "would     create or update stack emr-pipelines-dev-network in us-east-1"
     assert infra.main(["up", "dev"]) == 1
-    assert capsys.readouterr().err.startswith("There are no credentials for AWS: sign in (aws sso login)")
+    assert capsys.readouterr().err == f"AWS was not asked, and nothing was changed: {why}\n"
+    assert infra.main(["down", "dev", "--dry-run"]) == 1
+    assert capsys.readouterr().err == f"AWS was not asked, and nothing was changed: {why}\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "why"),
+    [
+        ({"AWS_PROFILE": "nosuch"}, "The config profile (nosuch) could not be found: set AWS_PROFILE to one of"),
+        ({"AWS_ACCESS_KEY_ID": "half"}, "the credentials could not be read (Partial credentials found in env"),
+        ({"AWS_ENDPOINT_URL": "127.0.0.1:1"}, "STS did not answer (Invalid endpoint: 127.0.0.1:1): look whether"),
+    ],
+)
+def test_credentials_and_addresses_that_are_wrong_are_told_in_a_sentence(variables, why, monkeypatch, tmp_path, capsys):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    if "AWS_ACCESS_KEY_ID" in variables:
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(ROOT / "include"))
+    assert infra.main(["up", "dev"]) == 1
+    assert why in capsys.readouterr().err
 
 
 def test_an_environment_that_is_not_there_is_told(capsys, monkeypatch):
