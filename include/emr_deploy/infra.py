@@ -101,13 +101,20 @@ def told(environment: Environment, outputs: Mapping[Key, Mapping[str, str]]) -> 
     home = next((one for one in regions if one not in environment.regions), regions[0])
     settings = settings_of(environment, home, values_in(outputs, home))
     lines = [
-        f"# For {environment.source.name}, over what stands there:",
+        f"# For include/compute/{environment.source.name}.{_there_already(environment, settings)}",
         yaml.safe_dump(settings, sort_keys=False).rstrip(),
     ]
     for region in regions:
         lines += [f"# Outputs in {region}:"]
         lines += [f"#   {name}: {value}" for name, value in sorted(values_in(outputs, region).items())]
     return "\n".join(lines)
+
+
+def _there_already(environment: Environment, settings: Mapping[str, Any]) -> str:
+    """Say which sections the file has: YAML takes none of them twice."""
+    stand = yaml.safe_load(environment.source.read_text(encoding="utf-8")).keys() & settings.keys()
+    said = f" What stands there already ({', '.join(sorted(stand))}) gets these lines in it, each in place of the one of its name:"
+    return said if stand else " Add these lines:"
 
 
 def values_in(outputs: Mapping[Key, Mapping[str, str]], region: str) -> dict[str, str]:
