@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from emr_deploy import account as credentials
 from emr_deploy.stacks import Account, StackError, steps_down, steps_up
@@ -66,8 +67,8 @@ def up(environment: Environment, session: Any, say: Callable[[str], None], *, dr
         return
     try:
         carry_out(steps_up(account, stacks, dry_run=dry_run), say, dry_run=dry_run)
-    except (ClientError, BotoCoreError) as error:
-        raise StackError(f"AWS could not be asked, or refused: {error}") from error
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
+        raise StackError(f"AWS could not be asked, or refused: {' '.join(str(error).split())}") from error
     if account.outputs:
         say(told(environment, account.outputs))
 
@@ -85,8 +86,8 @@ def down(
         raise StackError(f"AWS was not asked, and nothing was changed: {why}")
     try:
         carry_out(steps_down(account, stacks, delete_data=delete_data), say, dry_run=dry_run)
-    except (ClientError, BotoCoreError) as error:
-        raise StackError(f"AWS could not be asked, or refused: {error}") from error
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
+        raise StackError(f"AWS could not be asked, or refused: {' '.join(str(error).split())}") from error
 
 
 def _not_asked(stacks: Sequence[Stack], session: Any) -> str | None:

@@ -10,6 +10,7 @@ import boto3
 import pytest
 import yaml
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 from moto import mock_aws
 
 from emr_deploy import infra
@@ -240,9 +241,16 @@ def test_what_a_change_would_do_is_shown(aws, said):
     assert words[0].startswith("update stack emr-pipelines-prod-storage in us-east-1")
 
 
-def test_a_stack_of_which_nothing_is_known_is_an_error_that_says_so(aws, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "not allowed"}}, "DescribeStacks"),
+        ResponseParserError("Unable to parse response, for a proxy says: not allowed"),
+    ],
+)
+def test_a_stack_of_which_nothing_is_known_is_an_error_that_says_so(error, aws, monkeypatch):
     def refuse(self, stack):
-        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not allowed"}}, "DescribeStacks")
+        raise error
 
     monkeypatch.setattr(Account, "status", refuse)
     with pytest.raises(StackError, match=r"AWS could not be asked, or refused: .*not allowed"):
