@@ -227,6 +227,14 @@ def test_an_upload_that_aws_refuses_ends_the_deploy_and_nothing_is_recorded(incl
     assert objects(trial) == {}
 
 
+def test_an_object_that_may_not_be_looked_at_is_named_with_what_is_needed(include, trial, capsys, monkeypatch):
+    monkeypatch.setitem(accounts.ANSWERS, "HeadObject", lambda _: accounts.refusal("403", 403))
+    code, said, (complained,) = deploy(capsys, "--dry-run")
+    assert (code, said) == (1, [])
+    assert complained.startswith("s3://trial-artifacts/code/")
+    assert "may not be looked at: whoever deploys needs s3:GetObject and s3:ListBucket in that bucket" in complained
+
+
 def test_mistakes_of_profiles_come_first_as_check_profiles_says_them(include, trial, capsys):
     path = include / "compute" / "trial.yaml"
     path.write_text(TRIAL.replace("maximum_workers: 2", "maximum_wrokers: 2"))
