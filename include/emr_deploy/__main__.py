@@ -109,6 +109,9 @@ def deploy(name: str, report: Report, *, dry_run: bool) -> bool:
             raise ConfigurationError(f"AWS was not asked, and nothing was deployed: {caller}")
         report.told["not_asked"] = caller
         report.complain(f"AWS was not asked: {caller}")
+    else:
+        report.told["account"] = caller.account
+        report.say(caller.told)
     missing = _told(_findings(environment, asked), report) if asked else False
     if missing and not dry_run:
         report.complain("Nothing was deployed.")

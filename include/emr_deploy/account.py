@@ -36,6 +36,11 @@ class Caller:
     account: str
     arn: str
 
+    @property
+    def told(self) -> str:
+        """The line that says in whose name a command works, before it does anything."""
+        return f"account   {self.account}, as {self.arn}"
+
 
 @dataclass
 class Account:

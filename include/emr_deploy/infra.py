@@ -58,13 +58,15 @@ def up(environment: Environment, session: Any, say: Callable[[str], None], *, dr
     :raises StackError: CloudFormation could not do it, or AWS could not be asked.
     """
     stacks, account = read_stacks(environment, include_folder() / "infra"), Account(session)
-    if why := _not_asked(stacks, session):
+    asked = _caller(stacks, session)
+    if isinstance(asked, str):
         if not dry_run:
-            raise StackError(f"AWS was not asked, and nothing was changed: {why}")
-        say(f"AWS was not asked: {why}. The stacks of the environment, in their order:")
+            raise StackError(f"AWS was not asked, and nothing was changed: {asked}")
+        say(f"AWS was not asked: {asked}. The stacks of the environment, in their order:")
         for stack in stacks:
             say(f"would     create or update stack {stack.name} in {stack.region}")
         return
+    say(asked.told)
     try:
         carry_out(steps_up(account, stacks, dry_run=dry_run), say, dry_run=dry_run)
     except (ClientError, BotoCoreError, ResponseParserError) as error:
@@ -82,18 +84,19 @@ def down(
     :raises StackError: CloudFormation could not do it, or AWS could not be asked.
     """
     stacks, account = read_stacks(environment, include_folder() / "infra"), Account(session)
-    if why := _not_asked(stacks, session):
-        raise StackError(f"AWS was not asked, and nothing was changed: {why}")
+    asked = _caller(stacks, session)
+    if isinstance(asked, str):
+        raise StackError(f"AWS was not asked, and nothing was changed: {asked}")
+    say(asked.told)
     try:
         carry_out(steps_down(account, stacks, delete_data=delete_data), say, dry_run=dry_run)
     except (ClientError, BotoCoreError, ResponseParserError) as error:
         raise StackError(f"AWS could not be asked, or refused: {' '.join(str(error).split())}") from error
 
 
-def _not_asked(stacks: Sequence[Stack], session: Any) -> str | None:
-    """Return why AWS cannot be asked, as the end of a sentence; ``None`` where it can."""
-    told = credentials.Account(session).caller(stacks[0].region) if stacks else None
-    return told if isinstance(told, str) else None
+def _caller(stacks: Sequence[Stack], session: Any) -> credentials.Caller | str:
+    """Return who asks, or why nobody can, as the end of a sentence."""
+    return credentials.Account(session).caller(stacks[0].region) if stacks else "the environment has no stacks"
 
 
 def told(environment: Environment, outputs: Mapping[Key, Mapping[str, str]]) -> str:

@@ -73,10 +73,11 @@ def contents(s3, bucket):
 
 
 def deploy(capsys, *words):
-    """Run the command; return its exit code, what it said and what it complained of."""
+    """Run the command; return its exit code, what it said behind the line of the account, and what it complained of."""
     code = command.main(["trial", *words])
     said = capsys.readouterr()
-    return code, said.out.splitlines(), [line for line in said.err.splitlines() if "credentials.py" not in line]
+    lines = [line for line in said.out.splitlines() if not line.startswith("account ")]
+    return code, lines, [line for line in said.err.splitlines() if "credentials.py" not in line]
 
 
 def test_job_code_and_the_environments_files_are_laid_where_their_content_says(include, trial, capsys):
@@ -174,6 +175,12 @@ def test_nothing_is_deployed_where_something_is_missing(include, trial, capsys):
     assert (code, said) == (1, [])
     assert complained == [f"missing   {sentence}", "Nothing was deployed."]
     assert objects(trial) == {}
+
+
+def test_the_first_line_says_in_which_account(include, trial, capsys):
+    assert command.main(["trial", "--dry-run"]) == 0
+    first = next(line for line in capsys.readouterr().out.splitlines() if "credentials.py" not in line)
+    assert first == "account   123456789012, as arn:aws:sts::123456789012:user/moto"
 
 
 def test_a_dry_run_plans_without_credentials(include, capsys):
