@@ -96,7 +96,7 @@ class Guard:
             if self._is_unknown(request, deployment):
                 return f"Nobody may {request}, which nobody knows."
             sentence = (
-                f"{self._role} of include/infra/roles.yaml does not allow {request}, which {call.operation} needs: add it to a "
+                f"{self._role} of include/infra does not allow {request}, which {call.operation} needs: add it to a "
                 "statement there, or let the product do without."
             )
             self._wrong.append(sentence)

@@ -1,4 +1,4 @@
-"""What a role of ``include/infra/roles.yaml`` may do: its statements with the parameters put in, and whether they allow a request.
+"""What a role of ``include/infra/*-role*.yaml`` may do: its statements with the parameters put in, and whether they allow a request.
 
 Conditions and wildcards are read as the IAM User Guide says ("IAM JSON policy elements: Condition operators", "Policy evaluation
 logic"). moto's own evaluator takes an Allow whose condition does not hold for a Deny, so that no two statements may name one action.
@@ -19,8 +19,10 @@ from tests.support.endpoint import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-TEMPLATE = ROOT / "include" / "infra" / "roles.yaml"
+TEMPLATES = tuple(ROOT / "include" / "infra" / f"{name}.yaml" for name in ("job-roles", "airflow-role", "deploy-role"))
+"""The templates of roles; what is given out by one stands before what takes it."""
 ACCOUNT = "123456789012"
 _PSEUDO = {"AWS::Partition": "aws", "AWS::AccountId": ACCOUNT, "AWS::NoValue": None}
 _SHORT = {"Ref": "Ref", "Condition": "Condition"}
@@ -42,24 +44,62 @@ _Loader.add_multi_constructor("!", _function)
 
 
 @cache
-def template() -> dict[str, Any]:
-    """Return the template of roles, with CloudFormation's functions in their long form."""
-    loaded: dict[str, Any] = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)  # a safe loader with more tags
+def template(path: Path) -> dict[str, Any]:
+    """Return a template of roles, with CloudFormation's functions in their long form."""
+    loaded: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a safe loader with more tags
     return loaded
 
 
 class Rendered:
-    """The template with values for its parameters, as CloudFormation would deploy it."""
+    """The templates of roles with values for their parameters, as ``make infra`` would deploy them: a stack's outputs go to the next."""
 
     def __init__(self, **parameters: str) -> None:
-        declared = template()["Parameters"]
-        assert set(parameters) - set(declared) == set()
-        given = {name: parameters.get(name, one.get("Default")) for name, one in declared.items()}
+        assert set(parameters) <= {name for path in TEMPLATES for name in template(path)["Parameters"]}
+        self.stacks: list[RenderedStack] = []
+        told: dict[str, str] = {}
+        for path in TEMPLATES:
+            taken = {**told, **parameters}
+            stack = RenderedStack(path, {name: taken[name] for name in template(path)["Parameters"] if name in taken})
+            told |= stack.outputs()
+            self.stacks.append(stack)
+
+    @property
+    def resources(self) -> set[str]:
+        """Return the names of what is made."""
+        return {name for stack in self.stacks for name in stack.resources}
+
+    def statements(self, role: str) -> list[dict[str, Any]]:
+        """Return what a role may do."""
+        return self._stack_of(role).statements(role)
+
+    def trust(self, role: str) -> dict[str, Any]:
+        """Return who may assume a role."""
+        return self._stack_of(role).trust(role)
+
+    def _stack_of(self, role: str) -> RenderedStack:
+        return next(stack for stack in self.stacks if role in stack.resources)
+
+
+class RenderedStack:
+    """One template with values for its parameters."""
+
+    def __init__(self, path: Path, given: Mapping[str, str]) -> None:
+        declared = template(path)["Parameters"]
+        needed = {name for name, one in declared.items() if "Default" not in one}
+        assert needed - given.keys() == set(), f"{path.name} needs values"
+        values = {name: given.get(name, one.get("Default")) for name, one in declared.items()}
         lists = {name for name, one in declared.items() if one["Type"] == "CommaDelimitedList"}
-        self._values = {name: value.split(",") if name in lists else value for name, value in given.items()}
-        self._conditions = template()["Conditions"]
-        resources = template()["Resources"]
-        self.resources = {name: one for name, one in resources.items() if self._holds(one.get("Condition"))}
+        self._values = {name: value.split(",") if name in lists else value for name, value in values.items()}
+        self._template = template(path)
+        self._conditions = self._template["Conditions"]
+        self.resources = self._made("Resources")
+
+    def _made(self, section: str) -> dict[str, Any]:
+        return {name: one for name, one in self._template[section].items() if self._holds(one.get("Condition"))}
+
+    def outputs(self) -> dict[str, str]:
+        """Return what the stack gives out."""
+        return {name: self.value(one["Value"]) for name, one in self._made("Outputs").items()}
 
     def role(self, name: str) -> str:
         """Return the name of the role that a resource of the template makes."""
@@ -110,7 +150,10 @@ class Rendered:
     def _named(self, name: str) -> Any:
         if name in self._values:
             return self._values[name]
-        return _PSEUDO[name] if name in _PSEUDO else self.role(name)
+        if name in _PSEUDO:
+            return _PSEUDO[name]
+        made = self.resources[name]["Properties"]
+        return self.value(made["RoleName" if "RoleName" in made else "InstanceProfileName"])
 
     def _holds(self, condition: Any) -> bool:
         match condition:

@@ -1,14 +1,15 @@
-"""The template of roles: what is allowed and what is not, who may assume a role, and how large policies are."""
+"""The templates of roles: what is allowed and what is not, who may assume a role, and how large policies are."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
-from cfnlint.api import lint_all
 
+from emr_deploy.templates import read_template
 from tests.support.allowed_calls import PARAMETERS, statements_of
-from tests.support.policies import ACCOUNT, TEMPLATE, Rendered, Request, actions_of, allows
+from tests.support.policies import ACCOUNT, TEMPLATES, Rendered, Request, actions_of, allows
 
 CLUSTER = f"arn:aws:elasticmapreduce:eu-west-1:{ACCOUNT}:cluster/j-1"
 APPLICATION = f"arn:aws:emr-serverless:eu-west-1:{ACCOUNT}:/applications/00f"
@@ -21,10 +22,6 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/emr-pipelines-dev"
 def is_allowed(action, resource, role="AirflowRole", **context):
     request = Request(action, resource, context)
     return any(allows(one, request) for one in statements_of("dev", role))
-
-
-def test_the_template_is_clean():
-    assert lint_all(TEMPLATE.read_text()) == []
 
 
 @pytest.mark.parametrize(
@@ -97,9 +94,16 @@ def test_tokens_of_one_repository_assume_the_role_of_a_build_server():
 
 def test_what_is_not_there_has_no_statement():
     least = Rendered(Deployment="dev", DataBucket="d", LogsBucket="l", ArtifactsBucket="a")
-    assert {"EksJobRole", "DeployRole", "AirflowEvents", "AirflowSecrets", "AirflowCatalogue"} & set(
-        least.resources
-    ) == set()
+    absent = {
+        "EksJobRole",
+        "AirflowOnEks",
+        "AirflowKey",
+        "AirflowEvents",
+        "AirflowSecrets",
+        "AirflowCatalogue",
+        "DeployKey",
+    }
+    assert absent & least.resources == set()
     services = {action.partition(":")[0] for action in actions_of(least.statements("AirflowRole"))}
     assert services & {"kms", "sqs", "secretsmanager", "glue", "eks", "emr-containers"} == set()
 
@@ -107,13 +111,20 @@ def test_what_is_not_there_has_no_statement():
 def test_policies_keep_to_iams_sizes():
     """10240 characters for a role's own policies, 6144 for a managed one, without white space (IAM User Guide, "IAM and STS quotas")."""
     long = Rendered(Deployment="d" * 31, **{**PARAMETERS, "DataBucket": "b" * 63, "LogsBucket": "b" * 63})
-    own = 0
-    for one in long.resources.values():
-        written = len(json.dumps(long.value(one["Properties"].get("PolicyDocument", "")), separators=(",", ":")))
-        assert one["Type"] != "AWS::IAM::ManagedPolicy" or written <= 6144
-        own += (
-            written
-            if {"Ref": "AirflowRole"} in one["Properties"].get("Roles", []) and one["Type"] == "AWS::IAM::Policy"
-            else 0
-        )
-    assert 0 < own <= 10240
+    own: Counter[str] = Counter()
+    for stack in long.stacks:
+        for one in stack.resources.values():
+            written = len(json.dumps(stack.value(one["Properties"].get("PolicyDocument", "")), separators=(",", ":")))
+            if one["Type"] == "AWS::IAM::ManagedPolicy":
+                assert written <= 6144
+            elif one["Type"] == "AWS::IAM::Policy":
+                own.update(dict.fromkeys(stack.value(one["Properties"]["Roles"]), written))
+    assert {name for name in own if name.endswith(("-airflow", "-deploy"))} != set()
+    assert max(own.values()) <= 10240
+
+
+def test_what_airflows_role_passes_comes_from_the_stack_of_the_jobs_roles():
+    jobs, airflow, deploy = (read_template(path) for path in TEMPLATES)
+    passed = {"ServiceRoleArn", "InstanceRoleArn", "ScalingRoleArn", "ServerlessJobRoleArn", "EksJobRoleArn"}
+    assert passed == jobs.outputs & airflow.parameters.keys()
+    assert (jobs.outputs | airflow.outputs) & deploy.parameters.keys() == set()
