@@ -20,6 +20,7 @@ from moto.core.common_models import CloudFormationModel
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.route_tables import RouteTable
 from moto.emr.models import SecurityConfiguration, emr_backends
+from moto.iam.models import Role
 from moto.kms.models import Key
 from moto.s3.models import FakeBucket
 
@@ -280,7 +281,9 @@ def complete(monkeypatch) -> None:
     def cleaned(value, resources):
         if isinstance(value, dict) and "Fn::Cidr" in value:
             return cidr(*(cleaned(one, resources) for one in value["Fn::Cidr"]))
-        return clean(value, resources)
+        made = clean(value, resources)
+        # AWS::NoValue takes an element out of a list.
+        return [one for one in made if one is not None] if isinstance(value, list) else made
 
     monkeypatch.setattr(parsing, "clean_json", cleaned)
     apply = ChangeSet.apply
@@ -328,6 +331,16 @@ def complete(monkeypatch) -> None:
         return bucket
 
     monkeypatch.setattr(FakeBucket, "create_from_cloudformation_json", classmethod(made))
+    end_role = Role.delete_from_cloudformation_json.__func__
+
+    def ended_role(cls, resource_name, cloudformation_json, account_id, region_name):
+        # CloudFormation lets go of a role's policies before it deletes the role.
+        iam = boto3.client("iam")
+        for policy in iam.list_attached_role_policies(RoleName=resource_name)["AttachedPolicies"]:
+            iam.detach_role_policy(RoleName=resource_name, PolicyArn=policy["PolicyArn"])
+        end_role(cls, resource_name, cloudformation_json, account_id, region_name)
+
+    monkeypatch.setattr(Role, "delete_from_cloudformation_json", classmethod(ended_role))
     models = [*original_models(), *Completed.__subclasses__()]
     monkeypatch.setattr(parsing, "get_model_list", lambda: models)
     monkeypatch.setattr(parsing, "get_model_map", lambda: {model.cloudformation_type(): model for model in models})

@@ -377,5 +377,9 @@ def test_the_stacks_are_taken_down_to_nothing_but_data_only_where_that_is_said(a
         assert ec2.describe_security_groups(Filters=ours)["SecurityGroups"] == []
     assert {name for name in buckets(aws) if "prod" in name} == set()
     assert aws.client("iam").list_roles()["Roles"] == []
+    assert aws.client("iam").list_policies(Scope="Local")["Policies"] == []
+    assert aws.client("iam").list_instance_profiles()["InstanceProfiles"] == []
+    assert aws.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    assert aws.client("cloudwatch").list_dashboards()["DashboardEntries"] == []
     assert aws.client("sns").list_topics()["Topics"] == []
     assert aws.client("cloudtrail").describe_trails()["trailList"] == []
