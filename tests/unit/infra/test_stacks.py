@@ -209,8 +209,8 @@ def test_every_call_and_every_object_of_data_and_code_is_in_the_trail(aws, said)
 def test_what_is_printed_makes_a_valid_environment(said, tmp_path):
     printed = yaml.safe_load(said[-1])
     assert said[-1].startswith(
-        "# For include/compute/prod.yaml. What stands there already (presets, watching) gets these lines in it, each in place of the "
-        "one of its name:\n"
+        "# For include/compute/prod.yaml. What stands there already (presets, profiles, watching) gets these lines in it, each in place "
+        "of the one of its name:\n"
     )
     assert printed["watching"]["events_queue"].startswith("https://sqs.us-east-1.amazonaws.com/123456789012/")
     for path in COMPUTE.glob("*.yaml"):
