@@ -7,6 +7,9 @@ RUN := PYTHONPATH=include $(VENV)/python -m
 
 # Only what is typed after `make` counts: a shell may export PORT or HOST for something else.
 typed = $(if $(filter command,$(firstword $(origin $(1)))),$(2) '$(subst ','\'',$($(1)))')
+# A flag is `yes` or not typed: nobody loses data by DELETE_DATA=no.
+flag = $(if $(call typed,$(1),with),$(if $(filter yes,$($(1))),$(2),$(error write $(1)=yes, or leave it out)))
+environment = $(or $(call typed,ENV,),$(error say which environment of include/compute: make $@ ENV=dev))
 PORTS = $(call typed,PORT,--port) $(call typed,EMR_PORT,--endpoint-port)
 
 .DEFAULT_GOAL := help
@@ -82,7 +85,7 @@ bench-quality: .venv/.ready ## time a ruleset of 20 rules against a hand-written
 
 bench-watch: .venv/.ready ## count what waiting for many jobs costs (SIZES=10,100,1000,10000 SERVICES=serverless,ec2 PLOT=yes)
 	@PYTHONPATH=.:include:plugins $(VENV)/python benchmarks/bench_watch.py $(call typed,SIZES,--sizes) \
-	  $(call typed,SERVICES,--services) $(if $(call typed,PLOT,with),--plot)
+	  $(call typed,SERVICES,--services) $(call flag,PLOT,--plot)
 
 soak: .venv/.ready ## let jobs run and be waited for while calls fail and the triggerer is killed, and count (MINUTES=30 SEED=0)
 	@PYTHONPATH=.:include:plugins $(VENV)/python -m benchmarks.watch.soak $(call typed,MINUTES,--minutes) $(call typed,SEED,--seed)
@@ -100,22 +103,22 @@ size: .venv/.ready ## work out Spark executors for the nodes of a cluster (TYPE=
 	@PYTHONPATH=plugins $(VENV)/python -m emr_pipelines.size_executors $(call typed,TYPE,) $(call typed,COUNT,)
 
 deploy: .venv/.ready ## check what profiles name, and lay job code into the account (ENV=dev DRY_RUN=yes JSON=yes)
-	@PYTHONPATH=plugins:include $(VENV)/python -m emr_deploy $(call typed,ENV,) $(if $(call typed,DRY_RUN,with),--dry-run) \
-	  $(if $(call typed,JSON,with),--json)
+	@PYTHONPATH=plugins:include $(VENV)/python -m emr_deploy $(environment) $(call flag,DRY_RUN,--dry-run) \
+	  $(call flag,JSON,--json)
 
 wheel: .venv/.ready ## build the wheel of emr_pipelines into dist/
 	@$(VENV)/uv build --quiet --wheel --python $(VENV)/python
 	@ls dist/*.whl
 
 infra: .venv/.ready ## make the stacks of an environment in an AWS account (ENV=dev DRY_RUN=yes)
-	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.infra up $(call typed,ENV,) $(if $(call typed,DRY_RUN,with),--dry-run)
+	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.infra up $(environment) $(call flag,DRY_RUN,--dry-run)
 
 infra-down: .venv/.ready ## take them down again, but what holds data only if told to (ENV=dev DRY_RUN=yes DELETE_DATA=yes)
-	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.infra down $(call typed,ENV,) $(if $(call typed,DRY_RUN,with),--dry-run) \
-	  $(if $(call typed,DELETE_DATA,with),--delete-data)
+	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.infra down $(environment) $(call flag,DRY_RUN,--dry-run) \
+	  $(call flag,DELETE_DATA,--delete-data)
 
 mwaa: .venv/.ready ## package plugins, DAGs and include/ for Amazon MWAA into dist/mwaa/ (ENV=dev)
-	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.mwaa '$(if $(call typed,ENV,given),$(subst ','\'',$(ENV)),dev)'
+	@PYTHONPATH=include:plugins $(VENV)/python -m emr_deploy.mwaa $(environment)
 
 lock: .venv/.ready ## pin again what requirements.in and requirements-dev.in ask for
 	@$(VENV)/uv pip compile --quiet --universal --python-version 3.11 requirements.in -o requirements.txt

@@ -19,7 +19,7 @@ from typing import Any
 import boto3
 
 from emr_deploy import plan
-from emr_deploy.account import Account, Caller
+from emr_deploy.account import Account, Caller, session
 from emr_deploy.checks import OF_THIS_MACHINE, Findings, check
 from emr_deploy.needs import home_of
 from emr_deploy.releases import Release, commit_of, release_of
@@ -109,6 +109,9 @@ def deploy(name: str, report: Report, *, dry_run: bool) -> bool:
             raise ConfigurationError(f"AWS was not asked, and nothing was deployed: {caller}")
         report.told["not_asked"] = caller
         report.complain(f"AWS was not asked: {caller}")
+    else:
+        report.told["account"] = caller.account
+        report.say(caller.told)
     missing = _told(_findings(environment, asked), report) if asked else False
     if missing and not dry_run:
         report.complain("Nothing was deployed.")
@@ -145,12 +148,12 @@ def _read(name: str, report: Report) -> Environment | None:
 def _account(environment: Environment, variables: Mapping[str, str]) -> Account | None:
     """Return the account of an environment; for ``local`` what ``make up`` started, unless a variable leads elsewhere."""
     if environment.name != _LOCAL or "AWS_ENDPOINT_URL" in variables:
-        return Account(boto3.Session())
+        return Account(session())
     local = LocalEndpoint(ROOT / ".local" / "airflow", ROOT)
     if not local.alive():
         return None
-    session = boto3.Session(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
-    return Account(session, local.url)
+    of_make_up = boto3.Session(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+    return Account(of_make_up, local.url)
 
 
 def _findings(environment: Environment, account: Account) -> Findings:

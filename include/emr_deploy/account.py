@@ -6,12 +6,27 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004  # botocore's name
+from botocore.parsers import ResponseParserError
 
-from emr_pipelines.targets.refusals import REFUSALS, code_of
+from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.targets.refusals import code_of
 
 _PATIENT: Any = {"mode": "standard", "total_max_attempts": 4}
 """A throttle is waited out for some seconds; a region that is down is given up after that."""
+
+
+def session() -> Any:
+    """Return a ``boto3.Session`` of the caller's own credential chain.
+
+    :raises ConfigurationError: its settings cannot be read, such as where ``AWS_PROFILE`` names none.
+    """
+    try:
+        return boto3.Session()
+    except BotoCoreError as error:
+        raise ConfigurationError(f"{error}: set AWS_PROFILE to one of `aws configure list-profiles`") from None
 
 
 @dataclass(frozen=True)
@@ -20,6 +35,11 @@ class Caller:
 
     account: str
     arn: str
+
+    @property
+    def told(self) -> str:
+        """The line that says in whose name a command works, before it does anything."""
+        return f"account   {self.account}, as {self.arn}"
 
 
 @dataclass
@@ -49,14 +69,19 @@ class Account:
 
     def caller(self, region: str) -> Caller | str:
         """Return who asks, or why nobody can: a reason with its cure, as the end of a sentence."""
-        if self.session.get_credentials() is None:
-            return "there are no credentials: log in, such as by `aws sso login`, or set AWS_PROFILE"
         try:
+            if self.session.get_credentials() is None:
+                return "there are no credentials: log in, such as by `aws sso login`, or set AWS_PROFILE"
             told = self.client("sts", region).get_caller_identity()
-        except REFUSALS as error:
-            if code := code_of(error):
-                return f"the credentials were not taken ({code}): log in again, or set another AWS_PROFILE"
-            return (
-                f"STS did not answer ({error}): look whether this machine reaches AWS, or what AWS_ENDPOINT_URL names"
-            )
+        except ClientError as error:
+            return f"the credentials were not taken ({code_of(error)}): log in again, or set another AWS_PROFILE"
+        except (ConnectionError, HTTPClientError, ResponseParserError, ValueError) as error:
+            # botocore has ValueError for an address that is none, and its parser's own error for an answer that is not AWS's.
+            return f"STS did not answer ({_short(error)}): look whether this machine reaches AWS, or what AWS_ENDPOINT_URL names"
+        except BotoCoreError as error:
+            return f"the credentials could not be read ({_short(error)}): log in again, or set another AWS_PROFILE"
         return Caller(told["Account"], told["Arn"])
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -7,18 +7,20 @@ is wrong, which stands on the standard error.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import boto3
 import yaml
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
+from emr_deploy import account as credentials
 from emr_deploy.stacks import Account, StackError, steps_down, steps_up
 from emr_deploy.steps import carry_out
-from emr_deploy.templates import Key, read_stacks
+from emr_deploy.templates import Key, Stack, read_stacks
 from emr_pipelines.environments import Environment, environment_files, include_folder, read_environment
 from emr_pipelines.errors import ConfigurationError, EmrPipelinesError, suggestion
 
@@ -56,18 +58,19 @@ def up(environment: Environment, session: Any, say: Callable[[str], None], *, dr
     :raises StackError: CloudFormation could not do it, or AWS could not be asked.
     """
     stacks, account = read_stacks(environment, include_folder() / "infra"), Account(session)
-    try:
-        carry_out(steps_up(account, stacks, dry_run=dry_run), say, dry_run=dry_run)
-    except NoCredentialsError:
+    asked = _caller(stacks, session)
+    if isinstance(asked, str):
         if not dry_run:
-            raise _unasked() from None
-        say(
-            "AWS was not asked what is there, for there are no credentials. The stacks of the environment, in their order:"
-        )
+            raise StackError(f"AWS was not asked, and nothing was changed: {asked}")
+        say(f"AWS was not asked: {asked}. The stacks of the environment, in their order:")
         for stack in stacks:
             say(f"would     create or update stack {stack.name} in {stack.region}")
-    except (ClientError, BotoCoreError) as error:
-        raise StackError(f"AWS could not be asked, or refused: {error}") from error
+        return
+    say(asked.told)
+    try:
+        carry_out(steps_up(account, stacks, dry_run=dry_run), say, dry_run=dry_run)
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
+        raise StackError(f"AWS could not be asked, or refused: {' '.join(str(error).split())}") from error
     if account.outputs:
         say(told(environment, account.outputs))
 
@@ -81,18 +84,19 @@ def down(
     :raises StackError: CloudFormation could not do it, or AWS could not be asked.
     """
     stacks, account = read_stacks(environment, include_folder() / "infra"), Account(session)
+    asked = _caller(stacks, session)
+    if isinstance(asked, str):
+        raise StackError(f"AWS was not asked, and nothing was changed: {asked}")
+    say(asked.told)
     try:
         carry_out(steps_down(account, stacks, delete_data=delete_data), say, dry_run=dry_run)
-    except NoCredentialsError:
-        raise _unasked() from None
-    except (ClientError, BotoCoreError) as error:
-        raise StackError(f"AWS could not be asked, or refused: {error}") from error
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
+        raise StackError(f"AWS could not be asked, or refused: {' '.join(str(error).split())}") from error
 
 
-def _unasked() -> StackError:
-    return StackError(
-        "There are no credentials for AWS: sign in (aws sso login), or set AWS_PROFILE; a dry run of `up` needs none"
-    )
+def _caller(stacks: Sequence[Stack], session: Any) -> credentials.Caller | str:
+    """Return who asks, or why nobody can, as the end of a sentence."""
+    return credentials.Account(session).caller(stacks[0].region) if stacks else "the environment has no stacks"
 
 
 def told(environment: Environment, outputs: Mapping[Key, Mapping[str, str]]) -> str:
@@ -101,13 +105,20 @@ def told(environment: Environment, outputs: Mapping[Key, Mapping[str, str]]) -> 
     home = next((one for one in regions if one not in environment.regions), regions[0])
     settings = settings_of(environment, home, values_in(outputs, home))
     lines = [
-        f"# For {environment.source.name}, over what stands there:",
+        f"# For include/compute/{environment.source.name}.{_there_already(environment, settings)}",
         yaml.safe_dump(settings, sort_keys=False).rstrip(),
     ]
     for region in regions:
         lines += [f"# Outputs in {region}:"]
         lines += [f"#   {name}: {value}" for name, value in sorted(values_in(outputs, region).items())]
     return "\n".join(lines)
+
+
+def _there_already(environment: Environment, settings: Mapping[str, Any]) -> str:
+    """Say which sections the file has: YAML takes none of them twice."""
+    stand = yaml.safe_load(environment.source.read_text(encoding="utf-8")).keys() & settings.keys()
+    said = f" What stands there already ({', '.join(sorted(stand))}) gets these lines in it, each in place of the one of its name:"
+    return said if stand else " Add these lines:"
 
 
 def values_in(outputs: Mapping[Key, Mapping[str, str]], region: str) -> dict[str, str]:
@@ -147,8 +158,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--delete-data", action="store_true", help="down: delete buckets that hold objects, and keys, too"
     )
     typed = parser.parse_args(arguments)
-    session = boto3.Session()
     try:
+        session = credentials.session()
         environment = named(typed.environment)
         if typed.action == "up":
             up(environment, session, print, dry_run=typed.dry_run)
@@ -161,4 +172,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # Airflow's logging, which emr_pipelines brings, would write between the lines that are to be copied.
+    logging.disable(logging.WARNING)
     sys.exit(main())

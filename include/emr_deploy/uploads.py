@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from emr_deploy.steps import Step
 from emr_pipelines.artifacts import Artifact, is_there, put
 from emr_pipelines.environments import Environment, include_folder, read_document
+from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.quality import compile_plan, parse_ruleset
 
 _NO_CODE = ("compute", "infra")
@@ -55,9 +58,25 @@ def _files_of(environment: Environment) -> list[Path]:
 
 
 def step(s3: Any | None, bucket: str, artifact: Artifact, region: str) -> Step:
-    """Return the step that lays an artifact into a region's bucket; it is needed unless the bucket holds it, as ``s3`` tells."""
+    """Return the step that lays an artifact into a region's bucket; it is needed unless the bucket holds it, as ``s3`` tells.
+
+    :raises ConfigurationError: whoever asks may not look.
+    """
     return Step(
         f"upload {artifact.path} to s3://{bucket}/{artifact.key}",
-        needed=s3 is None or not is_there(s3, bucket, artifact),
+        needed=s3 is None or not _is_there(s3, bucket, artifact),
         do=lambda: put(s3, bucket, artifact, region),
     )
+
+
+def _is_there(s3: Any, bucket: str, artifact: Artifact) -> bool:
+    try:
+        return is_there(s3, bucket, artifact)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 403:  # noqa: PLR2004  # HTTP's own number
+            raise
+        # S3 answers a HEAD without a body, so AWS's own words are but "Forbidden".
+        raise ConfigurationError(
+            f"s3://{bucket}/{artifact.key} may not be looked at: whoever deploys needs s3:GetObject and s3:ListBucket in that bucket, "
+            "as DeployRole has them, and its policy must not deny him"
+        ) from None

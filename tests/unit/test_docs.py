@@ -367,3 +367,9 @@ def test_airflow_takes_every_command_on_a_page(tmp_path):
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_a_page_has_one_title(page):
     assert len(re.findall(r"^# ", prose(page), re.MULTILINE)) == 1
+
+
+def test_every_page_is_on_the_overview():
+    overview = (ROOT / "docs/overview.md").read_text()
+    pages = sorted(path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").glob("how-to/*.md"))
+    assert [page for page in pages if f"({page})" not in overview] == []

@@ -121,10 +121,27 @@ def recipe_of(target: str) -> str:
 @pytest.mark.parametrize("command", MAKES)
 def test_every_make_command_is_one_of_the_makefile_and_takes_what_it_is_given(command):
     _, target, *variables = shlex.split(command)
-    recipe = recipe_of(target)
+    recipe = recipe_of(target).replace("(environment)", "(call typed,ENV,)").replace("(call flag,", "(call typed,")
     assert [name for name, _ in (word.split("=") for word in variables) if f"(call typed,{name}," not in recipe] == []
     told = bash(["make", "-n", *shlex.split(command.replace("$ENVIRONMENT", "dev"))[1:]], ROOT)
     assert "dev" in told or "ENVIRONMENT" not in command
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("infra-down ENV=dev DELETE_DATA=no", "write DELETE_DATA=yes, or leave it out"),
+        ("infra-down ENV=dev DRY_RUN=", "write DRY_RUN=yes, or leave it out"),
+        ("deploy", "say which environment of include/compute: make deploy ENV=dev"),
+        ("mwaa", "say which environment of include/compute: make mwaa ENV=dev"),
+    ],
+)
+def test_what_is_half_said_does_nothing(typed, told):
+    exported = {"PATH": "/usr/bin:/bin", "ENV": "prod"}
+    done = subprocess.run(
+        ["make", "-n", *typed.split()], cwd=ROOT, env=exported, check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, told in done.stderr) == (2, True)
 
 
 def test_the_other_commands_are_these_two():

@@ -16,6 +16,8 @@ Clients = Callable[[str], Any]
 _DEFAULTS = (
     "`aws emr create-default-roles` makes EMR's defaults, `make infra` those of a deployment; or name one that there is"
 )
+_JOBS = "`make infra` makes one; or name one that there is"
+"""EMR has no default role for jobs on EMR Serverless and on EKS."""
 _PODS = "pods.eks.amazonaws.com"
 
 
@@ -30,7 +32,7 @@ def role(clients: Clients, thing: Thing) -> Iterator[Missing]:
     except ClientError as error:
         if code_of(error) != "NoSuchEntity":
             raise
-        yield Missing(f"there is no role {name!r} {thing.told}", _DEFAULTS)
+        yield Missing(f"there is no role {name!r} {thing.told}", _cure(thing))
         return
     if thing.name.startswith("arn:") and found["Arn"] != thing.name:
         yield Missing(
@@ -39,6 +41,10 @@ def role(clients: Clients, thing: Thing) -> Iterator[Missing]:
         )
         return
     yield from _untrusting(f"role {name!r}", found["AssumeRolePolicyDocument"], thing)
+
+
+def _cure(thing: Thing) -> str:
+    return _JOBS if thing.kind == "eks_role" or "emr-serverless.amazonaws.com" in thing.fits else _DEFAULTS
 
 
 def instance_profile(clients: Clients, thing: Thing) -> Iterator[Missing]:

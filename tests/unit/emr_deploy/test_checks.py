@@ -113,6 +113,20 @@ ABSENT = {
         EC2 + ", service_role: nobody",
         f"there is no role 'nobody' (profiles.ec2.service_role): {ROLES}",
     ),
+    "role of jobs on EMR Serverless": (
+        (
+            "  serverless: {target: serverless, region: us-east-1, maximum_workers: 2, "
+            "execution_role: 'arn:aws:iam::123456789012:role/nobody'"
+        ),
+        "there is no role 'nobody' (profiles.serverless.execution_role): `make infra` makes one; or name one that there is",
+    ),
+    "role of jobs on EMR on EKS": (
+        (
+            "  eks: {target: eks, region: us-east-1, eks_cluster: analytics, namespace: emr, "
+            "execution_role: 'arn:aws:iam::123456789012:role/nobody'"
+        ),
+        "there is no role 'nobody' (profiles.eks.execution_role): `make infra` makes one; or name one that there is",
+    ),
     "trust in the service": (
         EC2 + ", service_role: EMR_EC2_DefaultRole",
         (

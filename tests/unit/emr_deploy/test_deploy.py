@@ -73,10 +73,11 @@ def contents(s3, bucket):
 
 
 def deploy(capsys, *words):
-    """Run the command; return its exit code, what it said and what it complained of."""
+    """Run the command; return its exit code, what it said behind the line of the account, and what it complained of."""
     code = command.main(["trial", *words])
     said = capsys.readouterr()
-    return code, said.out.splitlines(), [line for line in said.err.splitlines() if "credentials.py" not in line]
+    lines = [line for line in said.out.splitlines() if not line.startswith("account ")]
+    return code, lines, [line for line in said.err.splitlines() if "credentials.py" not in line]
 
 
 def test_job_code_and_the_environments_files_are_laid_where_their_content_says(include, trial, capsys):
@@ -176,6 +177,12 @@ def test_nothing_is_deployed_where_something_is_missing(include, trial, capsys):
     assert objects(trial) == {}
 
 
+def test_the_first_line_says_in_which_account(include, trial, capsys):
+    assert command.main(["trial", "--dry-run"]) == 0
+    first = next(line for line in capsys.readouterr().out.splitlines() if "credentials.py" not in line)
+    assert first == "account   123456789012, as arn:aws:sts::123456789012:user/moto"
+
+
 def test_a_dry_run_plans_without_credentials(include, capsys):
     code, said, complained = deploy(capsys, "--dry-run")
     assert code == 0
@@ -225,6 +232,14 @@ def test_an_upload_that_aws_refuses_ends_the_deploy_and_nothing_is_recorded(incl
         )
     ]
     assert objects(trial) == {}
+
+
+def test_an_object_that_may_not_be_looked_at_is_named_with_what_is_needed(include, trial, capsys, monkeypatch):
+    monkeypatch.setitem(accounts.ANSWERS, "HeadObject", lambda _: accounts.refusal("403", 403))
+    code, said, (complained,) = deploy(capsys, "--dry-run")
+    assert (code, said) == (1, [])
+    assert complained.startswith("s3://trial-artifacts/code/")
+    assert "may not be looked at: whoever deploys needs s3:GetObject and s3:ListBucket in that bucket" in complained
 
 
 def test_mistakes_of_profiles_come_first_as_check_profiles_says_them(include, trial, capsys):

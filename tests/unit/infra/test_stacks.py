@@ -10,6 +10,7 @@ import boto3
 import pytest
 import yaml
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 from moto import mock_aws
 
 from emr_deploy import infra
@@ -73,7 +74,8 @@ PROD = [
 def test_a_dry_run_makes_nothing(aws):
     lines = []
     infra.up(environment("test"), aws, lines.append, dry_run=True)
-    assert {line.split()[0] for line in lines} == {"would"}
+    assert lines[0].startswith("account   123456789012, as arn:aws:")
+    assert {line.split()[0] for line in lines[1:]} == {"would"}
     assert not {name for name in stack_names(aws, HOME) if "-test-" in name}
 
 
@@ -82,7 +84,7 @@ def test_the_stacks_are_made_in_every_region(aws, said):
         aws, HOME
     )
     assert {"emr-pipelines-prod-replica", "emr-pipelines-prod-storage"} <= stack_names(aws, WEST)
-    assert [line.split()[0] for line in said[:-1]] == ["doing"] * (len(said) - 1)
+    assert {line.split()[0] for line in said[1:-1]} == {"doing"}
 
 
 @pytest.mark.parametrize("bucket", PROD)
@@ -206,6 +208,10 @@ def test_every_call_and_every_object_of_data_and_code_is_in_the_trail(aws, said)
 
 def test_what_is_printed_makes_a_valid_environment(said, tmp_path):
     printed = yaml.safe_load(said[-1])
+    assert said[-1].startswith(
+        "# For include/compute/prod.yaml. What stands there already (presets, profiles, watching) gets these lines in it, each in place "
+        "of the one of its name:\n"
+    )
     assert printed["watching"]["events_queue"].startswith("https://sqs.us-east-1.amazonaws.com/123456789012/")
     for path in COMPUTE.glob("*.yaml"):
         (tmp_path / path.name).write_text(path.read_text())
@@ -221,7 +227,7 @@ def test_what_is_printed_makes_a_valid_environment(said, tmp_path):
 def test_a_second_deploy_finds_everything_there(aws, said):
     lines = []
     infra.up(environment("prod"), aws, lines.append, dry_run=False)
-    assert {line.split()[0] for line in lines[:-1]} == {"is"}
+    assert {line.split()[0] for line in lines[1:-1]} == {"is"}
 
 
 def test_what_a_change_would_do_is_shown(aws, said):
@@ -236,9 +242,16 @@ def test_what_a_change_would_do_is_shown(aws, said):
     assert words[0].startswith("update stack emr-pipelines-prod-storage in us-east-1")
 
 
-def test_a_stack_of_which_nothing_is_known_is_an_error_that_says_so(aws, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "not allowed"}}, "DescribeStacks"),
+        ResponseParserError("Unable to parse response, for a proxy says: not allowed"),
+    ],
+)
+def test_a_stack_of_which_nothing_is_known_is_an_error_that_says_so(error, aws, monkeypatch):
     def refuse(self, stack):
-        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not allowed"}}, "DescribeStacks")
+        raise error
 
     monkeypatch.setattr(Account, "status", refuse)
     with pytest.raises(StackError, match=r"AWS could not be asked, or refused: .*not allowed"):
@@ -254,7 +267,8 @@ def test_without_credentials_a_dry_run_shows_the_plan(monkeypatch, tmp_path, cap
     monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(ROOT / "include"))
     assert infra.main(["up", "dev", "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("AWS was not asked what is there, for there are no credentials.")
+    why = "there are no credentials: log in, such as by `aws sso login`, or set AWS_PROFILE"
+    assert lines[0] == f"AWS was not asked: {why}. The stacks of the environment, in their order:"
     names = [
         re.match(r"would     create or update stack emr-pipelines-dev-(\S+) in us-east-1", line)[1]
         for line in lines[1:]
@@ -264,7 +278,30 @@ def test_without_credentials_a_dry_run_shows_the_plan(monkeypatch, tmp_path, cap
     assert names.index("vpc") < names.index("endpoints")
     assert names.index("events") < names.index("monitoring")
     assert infra.main(["up", "dev"]) == 1
-    assert capsys.readouterr().err.startswith("There are no credentials for AWS: sign in (aws sso login)")
+    assert capsys.readouterr().err == f"AWS was not asked, and nothing was changed: {why}\n"
+    assert infra.main(["down", "dev", "--dry-run"]) == 1
+    assert capsys.readouterr().err == f"AWS was not asked, and nothing was changed: {why}\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "why"),
+    [
+        ({"AWS_PROFILE": "nosuch"}, "The config profile (nosuch) could not be found: set AWS_PROFILE to one of"),
+        ({"AWS_ACCESS_KEY_ID": "half"}, "the credentials could not be read (Partial credentials found in env"),
+        ({"AWS_ENDPOINT_URL": "127.0.0.1:1"}, "STS did not answer (Invalid endpoint: 127.0.0.1:1): look whether"),
+    ],
+)
+def test_credentials_and_addresses_that_are_wrong_are_told_in_a_sentence(variables, why, monkeypatch, tmp_path, capsys):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    if "AWS_ACCESS_KEY_ID" in variables:
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("EMR_PIPELINES_INCLUDE", str(ROOT / "include"))
+    assert infra.main(["up", "dev"]) == 1
+    assert why in capsys.readouterr().err
 
 
 def test_an_environment_that_is_not_there_is_told(capsys, monkeypatch):
