@@ -24,6 +24,7 @@ from moto.kms.models import Key
 from moto.s3.models import FakeBucket
 
 MISSING = {
+    "AWS::CloudWatch::Alarm": "moto has alarms, and CloudFormation does not make them",
     "AWS::CloudTrail::Trail": "moto has trails, and CloudFormation does not make them",
     "AWS::EMRContainers::VirtualCluster": "moto has virtual clusters, and CloudFormation does not make them",
     "AWS::EMRServerless::Application": "moto has applications, and CloudFormation does not make them",
@@ -107,6 +108,39 @@ class TopicPolicy(Completed, CloudFormationModel):
                 TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(given["PolicyDocument"])
             )
         return (given["Topics"][0],)
+
+
+class Alarm(Completed, CloudFormationModel):
+    @staticmethod
+    def cloudformation_type():
+        return "AWS::CloudWatch::Alarm"
+
+    @staticmethod
+    def make(given, region):
+        boto3.client("cloudwatch", region).put_metric_alarm(**typed(given))
+        return (given["AlarmName"],)
+
+    @classmethod
+    def unmake(cls, physical_id, region):
+        boto3.client("cloudwatch", region).delete_alarms(AlarmNames=[physical_id])
+
+
+def typed(given: dict[str, Any]) -> dict[str, Any]:
+    """What moto's CloudFormation has as texts, as PutMetricAlarm takes it."""
+    kinds = {"Threshold": float, "Period": int, "EvaluationPeriods": int, "DatapointsToAlarm": int}
+    whole = {name: kinds[name](one) if name in kinds else one for name, one in given.items()}
+    if "Metrics" in whole:
+        whole["Metrics"] = [
+            {**one, "ReturnData": str(one.get("ReturnData", True)).lower() == "true"}
+            | ({"Period": int(one["Period"])} if "Period" in one else {})
+            | (
+                {"MetricStat": {**one["MetricStat"], "Period": int(one["MetricStat"]["Period"])}}
+                if "MetricStat" in one
+                else {}
+            )
+            for one in whole["Metrics"]
+        ]
+    return whole
 
 
 class Trail(Completed, CloudFormationModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import boto3
@@ -77,7 +78,7 @@ def test_a_dry_run_makes_nothing(aws):
 
 
 def test_the_stacks_are_made_in_every_region(aws, said):
-    assert {"emr-pipelines-prod-storage", "emr-pipelines-prod-network", "emr-pipelines-prod-audit"} <= stack_names(
+    assert {"emr-pipelines-prod-storage", "emr-pipelines-prod-endpoints", "emr-pipelines-prod-audit"} <= stack_names(
         aws, HOME
     )
     assert {"emr-pipelines-prod-replica", "emr-pipelines-prod-storage"} <= stack_names(aws, WEST)
@@ -254,7 +255,14 @@ def test_without_credentials_a_dry_run_shows_the_plan(monkeypatch, tmp_path, cap
     assert infra.main(["up", "dev", "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("AWS was not asked what is there, for there are no credentials.")
-    assert lines[-1] == "would     create or update stack emr-pipelines-dev-network in us-east-1"
+    names = [
+        re.match(r"would     create or update stack emr-pipelines-dev-(\S+) in us-east-1", line)[1]
+        for line in lines[1:]
+    ]
+    chosen = yaml.safe_load((ROOT / "include/infra/parameters/dev.yaml").read_text())["us-east-1"]
+    assert sorted(names) == sorted(chosen)
+    assert names.index("vpc") < names.index("endpoints")
+    assert names.index("events") < names.index("monitoring")
     assert infra.main(["up", "dev"]) == 1
     assert capsys.readouterr().err.startswith("There are no credentials for AWS: sign in (aws sso login)")
 
@@ -317,7 +325,7 @@ def test_the_stacks_are_taken_down_to_nothing_but_data_only_where_that_is_said(a
     aws.client("s3").put_object(Bucket="example-emr-pipelines-prod-logs-west", Key="kept", Body=b"")
     infra.down(prod, aws, lines.append, dry_run=False, delete_data=False)
     assert (
-        stack_names(aws, HOME) & {"emr-pipelines-prod-vpc", "emr-pipelines-prod-network", "emr-pipelines-prod-events"}
+        stack_names(aws, HOME) & {"emr-pipelines-prod-vpc", "emr-pipelines-prod-endpoints", "emr-pipelines-prod-events"}
         == set()
     )
     assert "emr-pipelines-prod-storage" in stack_names(aws, HOME)

@@ -67,7 +67,7 @@ def test_every_region_of_an_environment_with_buckets_of_its_own_has_its_storage(
 
 def test_a_parameter_has_what_the_file_says_then_an_output_then_what_the_environment_says(folder):
     stacks = stacks_of(
-        folder, "us-east-1: {storage: {}, audit: {DataBucket: written-here, AuditDays: 90}, vpc: {}, network: {}}"
+        folder, "us-east-1: {storage: {}, audit: {DataBucket: written-here, AuditDays: 90}, vpc: {}, endpoints: {}}"
     )
     audit = stacks["us-east-1", "audit"]
     assert audit.values({("us-east-1", "storage"): {"ArtifactsBucket": "told", "KeyArn": "arn:key"}}) == {
@@ -90,9 +90,9 @@ def test_an_output_of_another_region_is_given_only_where_that_is_written(folder)
 
 
 def test_a_list_is_given_as_cloudformation_takes_lists(folder):
-    network = "{VpcId: vpc-1, VpcCidr: 10.0.0.0/16, PrivateSubnets: [subnet-1, subnet-2], RouteTables: [rtb-1]}"
-    stacks = stacks_of(folder, f"us-east-1: {{network: {network}}}")
-    assert stacks["us-east-1", "network"].given["PrivateSubnets"] == "subnet-1,subnet-2"
+    endpoints = "{VpcId: vpc-1, VpcCidr: 10.0.0.0/16, PrivateSubnets: [subnet-1, subnet-2], RouteTables: [rtb-1]}"
+    stacks = stacks_of(folder, f"us-east-1: {{endpoints: {endpoints}}}")
+    assert stacks["us-east-1", "endpoints"].given["PrivateSubnets"] == "subnet-1,subnet-2"
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_a_list_is_given_as_cloudformation_takes_lists(folder):
             "dev.yaml:2: template 'storage' has no parameter 'LogsDays' (did you mean 'LogDays'?); it has: ",
         ),
         (
-            "us-east-1:\n  network: {}",
-            "dev.yaml:2: 'network' needs a value for VpcId: give it one here, or have the stack vpc in its region",
+            "us-east-1:\n  endpoints: {}",
+            "dev.yaml:2: 'endpoints' needs a value for VpcId: give it one here, or have the stack vpc in its region",
         ),
         (
             "us-east-1:\n  storage: {ReplicaKeyArn: {from: us-west-2}}",
@@ -132,9 +132,9 @@ def test_an_output_that_two_stacks_have_must_be_written(folder):
         "Resources: {T: {Type: AWS::SNS::Topic}}\nOutputs: {QueueUrl: {Value: x}, VpcId: {Value: y}}"
     )
     with pytest.raises(
-        ConfigurationError, match="VpcId of 'network' is an output of vpc and second: give it a value here"
+        ConfigurationError, match="VpcId of 'endpoints' is an output of vpc and second: give it a value here"
     ):
-        stacks_of(folder, "us-east-1: {vpc: {}, second: {}, network: {}}")
+        stacks_of(folder, "us-east-1: {vpc: {}, second: {}, endpoints: {}}")
 
 
 def test_stacks_that_want_each_others_outputs_are_refused(folder):
