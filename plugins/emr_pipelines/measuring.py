@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from airflow.sdk.log import redact
+from airflow.sdk.log import redact  # type: ignore[attr-defined]  # it has no __all__; providers take it from there, too
 from airflow.sdk.observability import stats
 
 from emr_pipelines.clients import brief_client
