@@ -75,6 +75,11 @@ def main(words: Sequence[str] | None = None) -> int:
         why = f"AWS refused, and the deploy stopped there: {' '.join(str(error).split())}"
         report.told["error"] = why
         report.complain(why)
+    except OSError as error:
+        done = False
+        why = f"This machine refused, and the deploy stopped there: {error}"
+        report.told["error"] = why
+        report.complain(why)
     report.told["done"] = done and not options.dry_run
     report.close()
     return 0 if done else 1

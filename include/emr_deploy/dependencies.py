@@ -27,6 +27,7 @@ from emr_deploy.steps import Step
 from emr_pipelines.artifacts import packages_key
 from emr_pipelines.environments import Environment
 from emr_pipelines.errors import ConfigurationError
+from emr_pipelines.masking import masked
 from emr_pipelines.specification import LOCK
 from emr_pipelines.targets.platforms import Platform
 
@@ -56,11 +57,12 @@ def steps(environment: Environment, include: Path, s3_of: Callable[[str], Any]) 
 
 
 def locks(include: Path) -> list[str]:
-    """List the lock files, by their paths below ``include``.
+    """List the lock files, by their paths below ``include``; links that lead elsewhere are none.
 
     :raises ConfigurationError: one has no script beside it.
     """
-    found = sorted(file.relative_to(include).as_posix() for file in include.rglob(f"*{LOCK}"))
+    files = (file for file in include.rglob(f"*{LOCK}") if file.resolve().is_relative_to(include.resolve()))
+    found = sorted(file.relative_to(include).as_posix() for file in files)
     for path in found:
         script = f"{path.removesuffix(LOCK)}.py"
         if not (include / script).is_file():
@@ -88,22 +90,25 @@ def pins(path: str, lock: bytes) -> dict[str, Requirement]:
         index may be named with a password.
     """
     named: dict[str, Requirement] = {}
-    for line in lock.decode().replace("\\\n", " ").splitlines():
-        words = re.sub(r"(^|\s)#.*", "", line).strip()
-        requirement = re.sub(r"\s--hash[= ]\S+", "", words)
-        if not requirement:
-            continue
+    for line in _lines(lock):
+        requirement = re.sub(r"\s--hash[= ]\S+", "", line)
         try:
             one = Requirement(requirement)
         except InvalidRequirement:
             one = None
         if one is None or not re.fullmatch(r"==[^*,]+", str(one.specifier)):
-            first = requirement.split()[0] if requirement.startswith("-") else requirement
+            first = requirement.split()[0] if requirement.startswith("-") else masked(requirement)
             raise ConfigurationError(
                 f"{path}: {first!r} is no package with its version, such as lark==1.3.1: write the file with `uv pip compile`"
             )
         named[canonicalize_name(one.name)] = one
     return named
+
+
+def _lines(lock: bytes) -> list[str]:
+    """Return a lock file without its comments, one package a line; a comment ends with its line, whatever stands at its end."""
+    said = (re.sub(r"(^|\s)#.*", "", line) for line in lock.decode(errors="replace").splitlines())
+    return [line.strip() for line in "\n".join(said).replace("\\\n", " ").splitlines() if line.strip()]
 
 
 def build(path: str, lock: bytes, platform: Platform) -> bytes:
@@ -113,7 +118,8 @@ def build(path: str, lock: bytes, platform: Platform) -> bytes:
     """
     with tempfile.TemporaryDirectory(prefix="packages-") as scratch:
         folder, named = Path(scratch) / "packages", Path(scratch) / "requirements.txt"
-        named.write_bytes(lock)
+        # What was read, and nothing else: a line that uv alone would see could name an index of somebody's.
+        named.write_text("\n".join(_lines(lock)), encoding="utf-8")
         _install(path, named, folder, platform)
         installed = {canonicalize_name(one.name) for one in distributions(path=[str(folder)])}
         if unnamed := sorted(installed - pins(path, lock).keys()):
@@ -145,7 +151,7 @@ def _install(path: str, lock: Path, folder: Path, platform: Platform) -> None:
             f"{lacking[1]} of {path} has no wheel for {platform} (glibc {platform.glibc}): name a version that has one, or change python "
             "or the architecture in the profile"
         )
-    raise ConfigurationError(f"The packages of {path} for {platform} could not be installed: {said}")
+    raise ConfigurationError(f"The packages of {path} for {platform} could not be installed: {masked(said)}")
 
 
 def _name_of(platform: Platform) -> str:

@@ -43,10 +43,12 @@ def _holds_code(folder: Path) -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder but those that are hidden, and what Python has compiled."""
+    """Yield the files below a folder but those that are hidden, what Python has compiled, and links that lead elsewhere."""
     for path in folder.rglob("*"):
         inside = path.relative_to(folder).parts
-        if path.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in inside):
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in inside)
+        # No DAG may name what lies outside (`artifacts.source_of`); it may be a key of who deploys.
+        if path.is_file() and not hidden and path.resolve().is_relative_to(folder.parent):
             yield path
 
 

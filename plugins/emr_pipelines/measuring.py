@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from airflow.sdk.log import redact  # type: ignore[attr-defined]  # it has no __all__; providers take it from there, too
 from airflow.sdk.observability import stats
 
 from emr_pipelines.clients import brief_client
@@ -55,7 +56,8 @@ def end_of(  # noqa: PLR0913  # what there is to say of an end
     ti: Any, compute: Compute, job_run: str, state: JobState, *, kind: str, reason: str, rows: int | None
 ) -> JobEnd:
     """Return how a job run ended; ``kind`` is its job's class, ``reason`` goes before the service's own words."""
-    said = masked(reason or state.reason).strip()
+    # What it says goes to XCom and to S3, where Airflow masks nothing by itself, as it does in its logs.
+    said = str(redact(masked(reason or state.reason))).strip()
     return JobEnd(
         task=ti.task_id,
         map_index=-1 if ti.map_index is None else ti.map_index,

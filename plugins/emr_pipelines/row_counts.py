@@ -19,6 +19,8 @@ ROWS: Final = "<rows>"
 FOLDER: Final = "job-rows"
 _MOST = 100
 """Files that are read."""
+_MOST_ROWS = 2**63 - 1
+"""The largest ``bigint``: as such Athena reads the run's document."""
 _LARGEST = 4096
 """Bytes of a file that can be a number or a few."""
 
@@ -57,7 +59,7 @@ def sum_of(texts: Any) -> int:
     :raises ValueError: there is none, or a line is no whole number that rows can be.
     """
     numbers = [int(line) for text in texts for line in text.split()]
-    if not numbers or min(numbers) < 0:
+    if not numbers or min(numbers) < 0 or sum(numbers) > _MOST_ROWS:
         raise ValueError("no whole number")
     return sum(numbers)
 

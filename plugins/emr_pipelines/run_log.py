@@ -7,6 +7,7 @@ It stands on one line, so that Athena reads the folder as a table. A run that is
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
@@ -34,6 +35,7 @@ RELEASED: Final = "released"
 
 FOLDER: Final = "runs"
 _USE_TOLD: Final = "compute_use_told"
+_LONGEST_PART: Final = 300
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,18 @@ def address_of(bucket: str, lease: Lease, date: str) -> str:
 
 def key_of(lease: Lease, date: str) -> str:
     """Return the document's key; ids are percent-encoded, so that each stays one part of it."""
-    deployment, dag, run, group = (
-        quote(one, safe="") for one in (lease.deployment, lease.dag_id, lease.run_id, lease.group_id)
-    )
+    deployment, dag, run, group = map(_part, (lease.deployment, lease.dag_id, lease.run_id, lease.group_id))
     return f"{FOLDER}/deployment={deployment}/dag={dag}/date={date}/{run}.{group}.json"
+
+
+def _part(text: str) -> str:
+    """Return an id as a part of a key; of a long one the beginning and a hash, since S3 takes 1024 bytes in all."""
+    part = quote(text, safe="")
+    return (
+        part
+        if len(part) <= _LONGEST_PART
+        else f"{part[: _LONGEST_PART - 33]}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    )
 
 
 def line_of(document: Mapping[str, Any]) -> str:

@@ -274,6 +274,27 @@ def cidr(block: str, count: Any, bits: Any) -> list[str]:
     return [str(one) for one in islice(subnets, int(count))]
 
 
+def end_roles_and_policies(monkeypatch) -> None:
+    """Let moto's CloudFormation delete roles that have policies, and managed policies."""
+    end_role = Role.delete_from_cloudformation_json.__func__
+
+    def ended_role(cls, resource_name, cloudformation_json, account_id, region_name):
+        # CloudFormation lets go of a role's policies before it deletes the role.
+        iam = boto3.client("iam")
+        for policy in iam.list_attached_role_policies(RoleName=resource_name)["AttachedPolicies"]:
+            iam.detach_role_policy(RoleName=resource_name, PolicyArn=policy["PolicyArn"])
+        end_role(cls, resource_name, cloudformation_json, account_id, region_name)
+
+    def ended_policy(cls, resource_name, cloudformation_json, account_id, region_name):
+        iam = boto3.client("iam")
+        for role in iam.list_entities_for_policy(PolicyArn=resource_name)["PolicyRoles"]:
+            iam.detach_role_policy(RoleName=role["RoleName"], PolicyArn=resource_name)
+        iam.delete_policy(PolicyArn=resource_name)
+
+    monkeypatch.setattr(Role, "delete_from_cloudformation_json", classmethod(ended_role))
+    monkeypatch.setattr(ManagedPolicy, "delete_from_cloudformation_json", classmethod(ended_policy), raising=False)
+
+
 def complete(monkeypatch) -> None:
     """Let moto's CloudFormation make what the templates say, for one test."""
     clean = parsing.clean_json
@@ -331,23 +352,7 @@ def complete(monkeypatch) -> None:
         return bucket
 
     monkeypatch.setattr(FakeBucket, "create_from_cloudformation_json", classmethod(made))
-    end_role = Role.delete_from_cloudformation_json.__func__
-
-    def ended_role(cls, resource_name, cloudformation_json, account_id, region_name):
-        # CloudFormation lets go of a role's policies before it deletes the role.
-        iam = boto3.client("iam")
-        for policy in iam.list_attached_role_policies(RoleName=resource_name)["AttachedPolicies"]:
-            iam.detach_role_policy(RoleName=resource_name, PolicyArn=policy["PolicyArn"])
-        end_role(cls, resource_name, cloudformation_json, account_id, region_name)
-
-    def ended_policy(cls, resource_name, cloudformation_json, account_id, region_name):
-        iam = boto3.client("iam")
-        for role in iam.list_entities_for_policy(PolicyArn=resource_name)["PolicyRoles"]:
-            iam.detach_role_policy(RoleName=role["RoleName"], PolicyArn=resource_name)
-        iam.delete_policy(PolicyArn=resource_name)
-
-    monkeypatch.setattr(Role, "delete_from_cloudformation_json", classmethod(ended_role))
-    monkeypatch.setattr(ManagedPolicy, "delete_from_cloudformation_json", classmethod(ended_policy), raising=False)
+    end_roles_and_policies(monkeypatch)
     models = [*original_models(), *Completed.__subclasses__()]
     monkeypatch.setattr(parsing, "get_model_list", lambda: models)
     monkeypatch.setattr(parsing, "get_model_map", lambda: {model.cloudformation_type(): model for model in models})

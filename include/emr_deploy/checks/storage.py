@@ -41,13 +41,15 @@ def bucket(clients: Clients, thing: Thing) -> Iterator[Missing]:
 
 
 def stored(clients: Clients, thing: Thing) -> Iterator[Missing]:
-    """Yield an object in S3 that there is not."""
+    """Yield an object in S3 that there is not. It is listed: who deploys need not be allowed to read certificates, or data."""
     bucket, _, key = thing.name.removeprefix("s3://").partition("/")
     try:
-        clients("s3").head_object(Bucket=bucket, Key=key)
+        listed = clients("s3").list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != _NOT_FOUND:
             raise
+        listed = []
+    if not any(one["Key"] == key for one in listed):
         yield Missing(f"there is no object {thing.name} {thing.told}", f"`aws s3 cp <file> {thing.name}` lays it there")
 
 

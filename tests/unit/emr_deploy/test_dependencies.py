@@ -141,14 +141,29 @@ def test_a_lock_file_is_read_as_uv_writes_it():
         ("./lark.whl", "'./lark.whl'"),
         ("-r other.txt", "'-r'"),
         ("--index-url https://user:hunter2@example.com/simple", "'--index-url'"),
+        ("# ends with its line \\\n--index-url https://user:hunter2@example.com/simple", "'--index-url'"),
+        (
+            "lark==1.3.1 --index-url https://user:hunter2@example.com/simple",
+            "'lark==1.3.1 --index-url https://user:***@",
+        ),
+        ("lark @ git+https://user:hunter2@example.com/lark", "'lark @ git+https://user:***@"),
+        ("-e /srv/lark", "'-e'"),
+        ("\udcff", "'\N{REPLACEMENT CHARACTER}"),
     ],
 )
 def test_a_line_that_is_no_package_with_its_version_is_refused_without_its_secrets(line, told):
     with pytest.raises(ConfigurationError) as refused:
-        pins(PATH, f"{line}\n".encode())
+        pins(PATH, f"{line}\n".encode(errors="surrogateescape"))
     assert told in str(refused.value)
     assert "is no package with its version" in str(refused.value)
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_link_that_leads_out_of_the_folder_is_no_lock_file(tmp_path):
+    (tmp_path / "include" / "jobs").mkdir(parents=True)
+    (tmp_path / "elsewhere").write_text("hunter2")
+    (tmp_path / "include" / PATH).symlink_to(tmp_path / "elsewhere")
+    assert locks(tmp_path / "include") == []
 
 
 def test_a_lock_file_without_its_script_is_a_mistake(tmp_path):

@@ -242,6 +242,23 @@ def test_an_object_that_may_not_be_looked_at_is_named_with_what_is_needed(includ
     assert "may not be looked at: whoever deploys needs s3:GetObject and s3:ListBucket in that bucket" in complained
 
 
+def test_what_a_link_leads_to_outside_is_not_uploaded(include, trial, capsys, tmp_path):
+    (tmp_path / "credentials").write_text("aws_secret_access_key = hunter2")
+    (include / "jobs" / "flights" / "other.py").symlink_to(tmp_path / "credentials")
+    assert deploy(capsys)[0] == 0
+    assert [key for key, content in objects(trial).items() if key.endswith("other.py") or b"hunter2" in content] == []
+
+
+def test_a_full_disk_is_told_in_one_sentence(include, trial, capsys, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command, "artifacts_of", full)
+    code, said, complained = deploy(capsys)
+    assert (code, said) == (1, [])
+    assert complained == ["This machine refused, and the deploy stopped there: [Errno 28] No space left on device"]
+
+
 def test_mistakes_of_profiles_come_first_as_check_profiles_says_them(include, trial, capsys):
     path = include / "compute" / "trial.yaml"
     path.write_text(TRIAL.replace("maximum_workers: 2", "maximum_wrokers: 2"))

@@ -6,10 +6,12 @@ import json
 import re
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.log import mask_secret
 from moto.cloudwatch.models import cloudwatch_backends
 
 from emr_pipelines import (
@@ -25,6 +27,10 @@ from emr_pipelines import (
 from emr_pipelines.environments import current_environment
 from emr_pipelines.errors import JobDeadlineError, JobError
 from emr_pipelines.job_metrics import METRICS, Datum
+from emr_pipelines.keys import Lease
+from emr_pipelines.run_log import key_of
+from emr_pipelines.targets.base import Compute
+from emr_pipelines.targets.states import Fault, JobState, RunState
 from emr_pipelines.watching import wait_briefly
 from tests.support.endpoint import CLIENT_ENVIRONMENT, ROOT
 from tests.support.scripted_runs import Run, client_of, endpoint, environment, s3
@@ -174,8 +180,8 @@ def test_a_check_says_how_many_rows_it_has_read_though_its_gate_lets_nothing_pas
 
 @pytest.mark.parametrize(
     "counts",
-    [{}, {"part-0": b"twelve"}, {"part-0": b"-1"}, {"part-0": b"\xff"}],
-    ids=["nothing", "a word", "less than none", "no text"],
+    [{}, {"part-0": b"twelve"}, {"part-0": b"-1"}, {"part-0": b"\xff"}, {"part-0": b"9" * 400}],
+    ids=["nothing", "a word", "less than none", "no text", "more than there can be"],
 )
 def test_rows_that_are_said_otherwise_than_as_numbers_are_told_in_the_log_alone(counts, endpoint, s3, told, caplog):
     endpoint.engine.counts = counts
@@ -301,6 +307,23 @@ def test_a_run_that_failed_says_which_task_and_why_without_its_secrets(s3):
     assert (failed["task"], failed["fault"]) == ("emr.two", "job")
     assert failed["reason"]
     assert "hunter2" not in json.dumps(found)
+
+
+def test_a_reason_does_not_hold_what_airflow_masks():
+    mask_secret("Tr0ub4dor&3")
+    state = JobState(RunState.FAILED, "Login with Tr0ub4dor&3 failed\nat line 1", Fault.JOB)
+    compute = Compute("ec2", "ec2", "j-1", "lease")
+    ti = SimpleNamespace(task_id="emr.one", map_index=-1)
+    end = measuring.end_of(ti, compute, "s-1", state, kind="SparkJob", reason="", rows=None)
+    assert end.reason == "Login with *** failed"
+
+
+@pytest.mark.parametrize("run", ["a/b c", "../../../x", "\N{SNOWMAN}" * 250, "\n", "x" * 250])
+def test_a_run_of_any_id_has_a_document_of_its_own_that_s3_takes(run):
+    key = key_of(Lease("d" * 31, "g" * 250, run, "emr" * 80), "2013-01-15")
+    assert len(key) <= 1024
+    assert re.fullmatch(r"runs/deployment=[^/]+/dag=[^/]+/date=2013-01-15/[^/\s]+\.json", key)
+    assert key != key_of(Lease("d" * 31, "g" * 250, f"{run}2", "emr" * 80), "2013-01-15")
 
 
 def test_a_run_that_was_cleared_writes_its_document_again_with_all_that_happened(s3, told):

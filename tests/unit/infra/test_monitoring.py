@@ -234,6 +234,36 @@ def test_an_alarm_looks_back_no_further_than_cloudwatch_does(alarm):
     assert period * alarm["EvaluationPeriods"] <= furthest
 
 
+def test_an_alarm_goes_off_at_what_its_runbook_says():
+    """Behind which threshold a value is bad, and for how many minutes it has to be."""
+    limits = {
+        name: (
+            alarm["ComparisonOperator"],
+            alarm["Threshold"],
+            read_alarm(alarm)[0].period * alarm["EvaluationPeriods"] / 60,
+        )
+        for name, made in ALARMS.items()
+        for alarm in [made["Properties"]]
+    }
+    from_on, above = "GreaterThanOrEqualToThreshold", "GreaterThanThreshold"
+    assert limits == {
+        "MissingBlocks": (from_on, 1, 10),
+        "CorruptBlocks": (from_on, 1, 10),
+        "HdfsFull": (from_on, 85, 15),
+        "NodesLost": (from_on, 1, 10),
+        "NodesUnhealthy": (from_on, 1, 10),
+        "ClusterIdle": (from_on, 1, 30),
+        "ContainersPending": (above, 0.75, 30),
+        "ServerlessJobsWait": (from_on, 1, 15),
+        "ServerlessQuota": (above, 80, 15),
+        "JobsFail": (above, 25, 60),
+        "JobsOfATypeFail": (from_on, 1, 120),
+        "NoJobs": ("LessThanThreshold", 1, 24 * 60),
+        "Orphans": (from_on, 1, 90),
+        "EventsQueue": (from_on, 1800, 15),
+    }
+
+
 def test_the_longest_quiet_is_the_longest_that_an_alarm_takes():
     (alarm,) = [made["Properties"] for made in ALARMS.values() if made["Properties"]["TreatMissingData"] == "breaching"]
     longest = yaml.load(MONITORING, Loader)["Parameters"]["QuietHours"]["MaxValue"]

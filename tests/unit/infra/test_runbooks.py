@@ -339,6 +339,15 @@ def test_a_runbook_mends_what_it_is_for(world, situation):
     situation(world)
 
 
+def test_the_loop_over_clusters_ends_none_where_nobody_said_of_which_deployment(world, monkeypatch):
+    untagged = create(world.endpoint)
+    by_hand = [block for block in blocks(RUNBOOKS / "orphans.md") if block[0].startswith("for cluster")]
+    monkeypatch.setitem(SHELL, "DEPLOYMENT", "")
+    with pytest.raises(AssertionError, match="DEPLOYMENT: say which"):
+        world.follow(by_hand)
+    assert world.active() == {untagged}
+
+
 def test_every_runbook_is_followed():
     followed = {made.__name__ for made in SITUATIONS} - {"orphans_without_airflow"}
     assert followed == {page.stem.lower().replace("-", "_") for page in RUNBOOKS.glob("*.md")}
