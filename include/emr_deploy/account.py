@@ -24,9 +24,12 @@ def session() -> Any:
     :raises ConfigurationError: its settings cannot be read, such as where ``AWS_PROFILE`` names none.
     """
     try:
-        return boto3.Session()
+        made = boto3.Session()
+        # With AWS_REGION set boto3 does not look into the profile before somebody asks for its credentials.
+        made._session.get_scoped_config()  # noqa: SLF001  # boto3 has no way of its own
     except BotoCoreError as error:
         raise ConfigurationError(f"{error}: set AWS_PROFILE to one of `aws configure list-profiles`") from None
+    return made
 
 
 @dataclass(frozen=True)
