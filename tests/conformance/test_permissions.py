@@ -52,7 +52,7 @@ OWN = {
         "service_role": "emr-pipelines-test-emr",
         "instance_profile": "emr-pipelines-test-instances",
         "scaling_role": "emr-pipelines-test-scaling",
-        "security": {"kerberos": {"realm": "EC2.INTERNAL", "admin_password": {"secret": "emr/kerberos"}}},
+        "security": {"kerberos": {"realm": "EC2.INTERNAL", "admin_password": {"secret": "emr/driven"}}},
     },
     "eks": {"execution_role": f"arn:aws:iam::{ACCOUNT}:role/emr-pipelines-test-eks"},
     "serverless": {
@@ -72,7 +72,7 @@ def profile_of(target, **changes):
 def world(endpoint):
     """What others keep: a cluster and a virtual cluster that they share, a job template, a password."""
     emr, eks = client_of(endpoint.url, "emr"), client_of(endpoint.url, "emr-containers")
-    client_of(endpoint.url, "secretsmanager").create_secret(Name="emr/kerberos", SecretString="a password")
+    client_of(endpoint.url, "secretsmanager").create_secret(Name="emr/driven", SecretString="a password")
     nodes = {"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True}
     shared = {"emr-pipelines:shared-with": f"elsewhere {DEPLOYMENT}"}
     tags = [{"Key": name, "Value": value} for name, value in shared.items()]

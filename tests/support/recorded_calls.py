@@ -44,6 +44,7 @@ _NAMED_BY: Mapping[str, tuple[str, ...]] = {
     "InstanceProfileNameWithPath": ("InstanceProfileName",),
     "JobRunId": ("jobRunId", "id"),
     "JobTemplateId": ("id",),
+    "KeyId": ("KeyId",),
     "LogGroupName": ("logGroupName",),
     "ObjectName": ("Key",),
     "QueueName": ("QueueUrl",),
@@ -226,6 +227,8 @@ def _more(call: Call) -> dict[str, str]:
             return {"emr-containers:ExecutionRoleArn": call.parameters["executionRoleArn"]}
         case "cloudwatch", "PutMetricData":
             return {"cloudwatch:namespace": call.parameters["Namespace"]}
+        case "s3", _:
+            return {"s3:ResourceAccount": ACCOUNT}
     return {}
 
 
@@ -271,7 +274,8 @@ def _create_virtual_cluster(given: Mapping[str, Any], where: str, asked: Mapping
     """Tell of its tags, and of EMR's access. Source: EMR on EKS Development Guide, "Enable cluster access using EKS Access Entry"."""
     yield Request("emr-containers:TagResource", f"arn:aws:emr-containers:{where}:/virtualclusters/new", asked)
     eks = given["containerProvider"]["id"]
-    yield Request("eks:CreateAccessEntry", f"arn:aws:eks:{where}:cluster/{eks}")
+    emr = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/emr-containers.amazonaws.com/AWSServiceRoleForAmazonEMRContainers"
+    yield Request("eks:CreateAccessEntry", f"arn:aws:eks:{where}:cluster/{eks}", {"eks:principalArn": emr})
     entry = f"arn:aws:eks:{where}:access-entry/{eks}/role/{ACCOUNT}/AWSServiceRoleForAmazonEMRContainers/new"
     for action in ("AssociateAccessPolicy", "DescribeAccessEntry", "ListAssociatedAccessPolicies"):
         yield Request(f"eks:{action}", entry)

@@ -6,11 +6,15 @@ import re
 
 import boto3
 import pytest
+from botocore import xform_name
 from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from emr_deploy.checks import check
 from emr_pipelines.environments import read_environment
+from tests.support.allowed_calls import held_to, statements_of
+from tests.support.endpoint import ROOT
+from tests.support.recorded_calls import requests_of
 from tests.unit.emr_deploy import accounts
 
 ENVIRONMENT = """
@@ -433,3 +437,42 @@ def test_a_service_that_does_not_answer_is_said_as_such(furnished, answers, tmp_
     answers["ListReleaseLabels"] = down
     said = 'serverless releases in us-east-1 could not be asked for: Could not connect to the endpoint URL: "https://example.internal"'
     assert found(furnished, tmp_path, SERVERLESS) == ([], [], [said])
+
+
+OF_OTHER_SETTINGS = {
+    "ec2:DescribeAvailabilityZones",
+    "ec2:DescribeImages",
+    "ecr:DescribeImages",
+    "elasticmapreduce:DescribeSecurityConfiguration",
+    "emr-containers:DescribeJobTemplate",
+    "emr-containers:DescribeSecurityConfiguration",
+    "emr-containers:DescribeVirtualCluster",
+    "glue:GetDatabase",
+    "sqs:GetQueueAttributes",
+}
+"""What is asked only for settings that no environment which ships has; the cases above have each of them."""
+
+UPLOADS = {"s3:GetObject": "head_object", "s3:PutObject": "put_object"}
+"""What is done after the checks, and the calls that do it."""
+
+
+def test_a_build_server_may_do_all_that_a_deploy_asks_for_and_nothing_else(furnished):
+    folder, _, _ = furnished
+    account = accounts.account.__wrapped__()
+    with held_to(account.session, "DeployRole", "dev") as recorder:
+        for name in ("dev", "test", "prod"):
+            assert check(read_environment(folder / f"{name}.yaml"), account).unasked == ()
+    called = {request.action for call in recorder.calls for request in requests_of(call, recorder.tags)}
+    statements = statements_of("dev", "DeployRole")
+    allowed = {
+        action
+        for one in statements
+        for action in ([one["Action"]] if isinstance(one["Action"], str) else one["Action"])
+    }
+    assert allowed == called | OF_OTHER_SETTINGS | set(UPLOADS)
+    source = "".join(
+        path.read_text()
+        for path in (*(ROOT / "include/emr_deploy").rglob("*.py"), ROOT / "plugins/emr_pipelines/artifacts.py")
+    )
+    calls = [xform_name(action.partition(":")[2]) for action in OF_OTHER_SETTINGS] + list(UPLOADS.values())
+    assert [call for call in calls if call not in source] == []

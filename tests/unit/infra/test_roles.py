@@ -16,6 +16,14 @@ APPLICATION = f"arn:aws:emr-serverless:eu-west-1:{ACCOUNT}:/applications/00f"
 EMR_TAG = "elasticmapreduce:ResourceTag/emr-pipelines"
 TAG = "aws:ResourceTag/emr-pipelines"
 OURS = {f"{EMR_TAG}:deployment": "dev"}
+THEIRS = {f"{EMR_TAG}:deployment": "test"}
+ASKED = "aws:RequestTag/emr-pipelines"
+TAGGED = {"elasticmapreduce:RequestTag/emr-pipelines:deployment": "dev"}
+VIRTUAL = f"arn:aws:emr-containers:eu-west-1:{ACCOUNT}:/virtualclusters/abc"
+EKS = f"arn:aws:eks:eu-west-1:{ACCOUNT}:cluster/analytics"
+EMR_ON_EKS = (
+    f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/emr-containers.amazonaws.com/AWSServiceRoleForAmazonEMRContainers"
+)
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/emr-pipelines-dev"
 
 
@@ -39,6 +47,20 @@ def is_allowed(action, resource, role="AirflowRole", **context):
         (False, "elasticmapreduce:RunJobFlow", "*", {}),
         (True, "elasticmapreduce:RunJobFlow", "*", {"elasticmapreduce:RequestTag/emr-pipelines:deployment": "dev"}),
         (False, "elasticmapreduce:RunJobFlow", "*", {"elasticmapreduce:RequestTag/emr-pipelines:deployment": "test"}),
+        (True, "elasticmapreduce:AddTags", CLUSTER, TAGGED),
+        (True, "elasticmapreduce:AddTags", CLUSTER, TAGGED | OURS),
+        (False, "elasticmapreduce:AddTags", CLUSTER, TAGGED | THEIRS),
+        (False, "elasticmapreduce:AddTags", CLUSTER, OURS),
+        (False, "elasticmapreduce:PutAutoTerminationPolicy", CLUSTER, THEIRS),
+        (False, "elasticmapreduce:PutManagedScalingPolicy", CLUSTER, THEIRS),
+        (True, "emr-serverless:TagResource", APPLICATION, {f"{ASKED}:deployment": "dev"}),
+        (False, "emr-serverless:TagResource", APPLICATION, {f"{ASKED}:deployment": "dev", f"{TAG}:deployment": "test"}),
+        (True, "emr-containers:TagResource", VIRTUAL, {f"{ASKED}:deployment": "dev"}),
+        (False, "emr-containers:TagResource", VIRTUAL, {f"{ASKED}:deployment": "dev", f"{TAG}:deployment": "test"}),
+        (True, "eks:CreateAccessEntry", EKS, {"eks:principalArn": EMR_ON_EKS}),
+        (False, "eks:CreateAccessEntry", EKS, {"eks:principalArn": f"{ROLE}-airflow"}),
+        (True, "s3:PutObject", "arn:aws:s3:::d-artifacts/code/1/a.py", {"s3:ResourceAccount": ACCOUNT}),
+        (False, "s3:PutObject", "arn:aws:s3:::d-artifacts/code/1/a.py", {"s3:ResourceAccount": "666666666666"}),
         (True, "emr-serverless:StopApplication", APPLICATION, {f"{TAG}:deployment": "dev"}),
         (False, "emr-serverless:StopApplication", APPLICATION, {f"{TAG}:deployment": "test"}),
         (False, "emr-serverless:StartJobRun", APPLICATION, {f"{TAG}:deployment": "dev"}),

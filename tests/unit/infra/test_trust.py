@@ -11,8 +11,8 @@ TEMPLATES = sorted((ROOT / "include/infra").glob("*.yaml"))
 FOR_WHOM = {"aws:SourceAccount", "aws:SourceArn", "kms:EncryptionContext:aws:logs:arn"}
 """Condition keys that say for which account a service asks (IAM User Guide, "The confused deputy problem")."""
 
-OF_EC2 = {"InstanceRole", "AirflowRole"}
-"""EC2, on which Airflow may run, too, does not say for whom it asks; who starts an instance has to be allowed to pass the role."""
+OF_EC2 = {"InstanceRole"}
+"""EC2 does not say for whom it asks; who starts an instance has to be allowed to pass the role."""
 
 FILTER = "AWS::EC2::VPCEndpoint"
 """A policy that gives nobody anything: it bounds what passes."""
