@@ -92,7 +92,7 @@ def running(  # noqa: PLR0913 - each is a part that a test may replace
             events.close()
             history.close()
             machine.engine.close()
-            storage.forget()
+            storage.uninstall()
 
 
 def _reachable(host: str) -> str:

@@ -276,10 +276,10 @@ def test_a_job_in_a_region_that_is_lost_is_waited_for_and_not_started_again(worl
 
 
 def test_a_bucket_for_code_that_a_region_lacks_is_said_with_the_region(world, tmp_path):
-    written = (LOCAL.read_text() + ELSEWHERE + REGIONS).replace("west-artifacts", "not-there")
+    written = (LOCAL.read_text() + ELSEWHERE + REGIONS).replace("west-artifacts", "gone-artifacts")
     (tmp_path / "compute" / "local.yaml").write_text(written)
     world.lose(EAST)
     with pytest.raises(
-        ConfigurationError, match=rf"There is no bucket 'not-there' for the job code of region {WEST}: create it"
+        ConfigurationError, match=rf"There is no bucket 'gone-artifacts' for the job code of region {WEST}: create it"
     ):
         world.acquire()

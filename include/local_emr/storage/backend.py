@@ -28,6 +28,14 @@ def install(root: Path) -> None:
     s3_backends.backend = partial(DirectoryBackend, root)  # type: ignore[assignment]  # called like the class it replaces
 
 
+def uninstall() -> None:
+    """Let moto's S3 be what it was: whoever uses moto in this process next has buckets in memory, and none of ours."""
+    forget()
+    s3_backends.clear()
+    s3_backends.bucket_accounts.clear()
+    s3_backends.backend = S3Backend
+
+
 def forget() -> None:
     """Let go of the objects that only memory has: moto warns of each whose content is not given up."""
     for regions in s3_backends.values():
