@@ -18,13 +18,12 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
 from emr_deploy.steps import Step
-from emr_pipelines.artifacts import packages_key
+from emr_pipelines.artifacts import head_of, packages_key
 from emr_pipelines.environments import Environment
 from emr_pipelines.errors import ConfigurationError
 from emr_pipelines.masking import masked
@@ -51,7 +50,7 @@ def steps(environment: Environment, include: Path, s3_of: Callable[[str], Any]) 
             bucket, key = environment.buckets_in(region).artifacts, packages_key(lock, platform)
             yield Step(
                 f"upload the packages of {path} for {platform} to s3://{bucket}/{key}",
-                needed=(s3 := s3_of(region)) is None or not _is_there(s3, bucket, key),
+                needed=(s3 := s3_of(region)) is None or head_of(s3, bucket, key) is None,
                 do=partial(_upload, s3, bucket, key, partial(builds, path, lock, platform)),
             )
 
@@ -180,16 +179,6 @@ def _is_imported(name: Path) -> bool:
     if name.parts[0] in {"bin", ".lock"} or "__pycache__" in name.parts:
         return False
     return not (name.parts[0].endswith(".dist-info") and name.name in _OF_THE_BUILD)
-
-
-def _is_there(s3: Any, bucket: str, key: str) -> bool:
-    try:
-        s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:  # noqa: PLR2004  # HTTP's own number
-            raise
-        return False
-    return True
 
 
 def _upload(s3: Any, bucket: str, key: str, content: Callable[[], bytes]) -> None:
